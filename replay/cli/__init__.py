@@ -1,0 +1,1 @@
+"""Commands: Typer signatures only, each calling the Python API."""

@@ -1,0 +1,85 @@
+"""What a replay yields: counters, CPU time by kind of work, and mergeable histograms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.engine.histogram import Histogram
+
+
+@dataclass(frozen=True)
+class CpuTime:
+    """CPU time of the island by kind of work, ns. Sums to duration times CPUs."""
+
+    hardirq: int = 0  # device and timer interrupts
+    softirq: int = 0  # polls in softirq, ksoftirqd or the NAPI thread
+    kernel: int = 0  # the thread inside epoll_wait: calls, busy polls, sleeping and waking
+    app: int = 0  # the thread outside epoll_wait: serving requests
+    idle: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it, ns."""
+        return self.hardirq + self.softirq + self.kernel + self.app + self.idle
+
+
+@dataclass(frozen=True)
+class Times:
+    """Each packet's times, ns since the trace's start; -1 for what did not happen."""
+
+    arrival: npt.NDArray[np.int64]
+    delivered: npt.NDArray[np.int64]  # given to the stack by a poll
+    started: npt.NDArray[np.int64]  # service began (requests)
+    done: npt.NDArray[np.int64]  # response transmitted (requests)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One scenario's result. Counters are over `duration_ns`, from the trace's start."""
+
+    duration_ns: int
+    packets: int  # offered: arrived within the duration
+    requests: int  # of them, requests
+    delivered: int  # packets taken from the ring by a poll
+    dropped: int  # packets that found the ring full
+    left: int  # packets still in the ring at the end
+    served: int  # requests whose response was transmitted
+    irqs: int
+    timers: int  # napi_watchdog interrupts, those that found the queue owned included
+    polls: int  # every napi_poll event: softirq, thread, busy loop and stop
+    polls_empty: int
+    busy_polls: int  # of polls: inside epoll_wait
+    epoll_returns: int  # with at least one event
+    resumes: int  # polls scheduled by a failed busy poll
+    tx_packets: int
+    cpu: CpuTime
+    latency: Histogram  # arrival to transmit of each served request, ns
+    poll_sizes: npt.NDArray[np.int64]  # index: packets of a poll
+    times: Times | None = field(default=None, compare=False)
+
+    def merge(self, other: Outcome) -> Outcome:
+        """Return both islands' results together: counters, CPU times and histograms add."""
+        values = {}
+        for item in fields(self):
+            if item.name in ("duration_ns", "cpu", "latency", "poll_sizes", "times"):
+                continue
+            values[item.name] = getattr(self, item.name) + getattr(other, item.name)
+        cpu = CpuTime(
+            **{
+                item.name: getattr(self.cpu, item.name) + getattr(other.cpu, item.name)
+                for item in fields(CpuTime)
+            }
+        )
+        sizes = np.zeros(max(len(self.poll_sizes), len(other.poll_sizes)), np.int64)
+        sizes[: len(self.poll_sizes)] += self.poll_sizes
+        sizes[: len(other.poll_sizes)] += other.poll_sizes
+        return Outcome(
+            duration_ns=max(self.duration_ns, other.duration_ns),
+            cpu=cpu,
+            latency=self.latency + other.latency,
+            poll_sizes=sizes,
+            **values,
+        )

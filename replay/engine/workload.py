@@ -1,0 +1,31 @@
+"""What an island has to do: its packets as they arrive, and how they depend on answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Int64s = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The packets offered to one island. All arrays are int64 of shape (packets,).
+
+    Open arrivals: `parent` is None and packets arrive as recorded.
+    Closed arrivals: a packet with a parent arrives `think_ns` after the response to that earlier
+    request is transmitted, whenever that is; its `arrival_ns` is not used.
+    """
+
+    arrival_ns: Int64s  # sorted, ns since the start
+    service_ns: Int64s  # application time of a request; -1 for a packet that wakes nobody
+    duration_ns: int  # the replay ends here; what arrives later is not offered
+    parent: Int64s | None = None  # index of the request it follows; -1 where there is none
+    think_ns: Int64s | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether arrivals follow responses."""
+        return self.parent is not None

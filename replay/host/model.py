@@ -1,0 +1,106 @@
+"""A host: the CPU time that each step of the receive path takes on it, in nanoseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from replay.errors import PolicyError
+from replay.units import SECOND
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Where a constant comes from: the spread of its samples (ns) and their number."""
+
+    q1: float
+    q3: float
+    samples: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """Costs of one host. All are integers in ns unless the name says otherwise."""
+
+    name: str
+    irq_latency_ns: int  # from the NIC's signal to the handler's first instruction
+    irq_ns: int  # device interrupt: handler, and entering softirq or the NAPI thread
+    timer_latency_ns: int  # from napi_watchdog's expiry to its handler
+    timer_ns: int  # timer interrupt: handler, and entering softirq or the NAPI thread
+    poll_ns: int  # one poll, without its packets
+    packet_ns: int  # one packet in a poll: driver, GRO, protocol, marking epoll ready
+    exit_ns: int  # leaving softirq or the NAPI thread after its last poll
+    wake_ns: int  # from the cpu being free to a woken thread's return from sleep
+    sleep_ns: int  # putting the thread to sleep in epoll_wait
+    epoll_ns: int  # one epoll_wait call: entry, looking for events, return
+    event_ns: int  # each event that epoll_wait returns
+    request_ns: int  # service of a request whose service time was not recorded
+    busy_poll_ns: int  # one busy-poll iteration, without its packets
+    client_ns: int = 0  # network and client: from client send to arrival plus transmit to receive
+    ring: int = 256  # receive descriptors
+    rx_usecs: int = 0  # coalescing where the policy does not say
+    rx_frames: int = 0
+    threaded: bool = False  # NAPI polls in a pinned SCHED_FIFO thread
+    rt_period_ns: int = SECOND  # kernel.sched_rt_period_us
+    rt_runtime_ns: int = 950_000_000  # kernel.sched_rt_runtime_us: FIFO's share of a period
+    slice_ns: int = 3_000_000  # how long ksoftirqd and the thread run before the other's turn
+    about: str = ""  # kernel, CPU, NIC, date
+    costs: dict[str, Cost] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                continue
+            low = 1 if item.name in ("ring", "rt_period_ns", "slice_ns") else 0
+            if not low <= value <= 10 * SECOND:
+                raise PolicyError(
+                    f"host {self.name}: {item.name} = {value} is outside {low} to {10 * SECOND}"
+                )
+        if self.rt_runtime_ns > self.rt_period_ns:
+            raise PolicyError(
+                f"host {self.name}: rt_runtime_ns = {self.rt_runtime_ns}"
+                f" is outside 0 to rt_period_ns = {self.rt_period_ns}"
+            )
+
+
+#: For recordings that say nothing of costs (a pcap alone). Middle values of what is published for
+#: server CPUs of about 3 GHz with mitigations off: 208-556 ns a packet for the stack (XDP paper,
+#: CoNEXT'18), 1-2 us a context switch, 3.5 us a memcached request with its system calls (fit of
+#: the IRQ-suspension benchmark). Wide: real hosts differ by a factor of two either way.
+GENERIC = Host(
+    name="generic-3ghz",
+    irq_latency_ns=700,
+    irq_ns=900,
+    timer_latency_ns=700,
+    timer_ns=900,
+    poll_ns=400,
+    packet_ns=1_000,
+    exit_ns=200,
+    wake_ns=1_500,
+    sleep_ns=800,
+    epoll_ns=500,
+    event_ns=60,
+    request_ns=3_500,
+    busy_poll_ns=600,
+    ring=1024,
+    about="no measured host: literature values for a 3 GHz server CPU",
+)
+
+#: Every step free: what remains is the application's own time and the policy's waiting.
+ZERO_COST = Host(
+    name="zero-cost",
+    irq_latency_ns=0,
+    irq_ns=0,
+    timer_latency_ns=0,
+    timer_ns=0,
+    poll_ns=0,
+    packet_ns=0,
+    exit_ns=0,
+    wake_ns=0,
+    sleep_ns=0,
+    epoll_ns=0,
+    event_ns=0,
+    request_ns=0,
+    busy_poll_ns=0,
+)

@@ -1,0 +1,1 @@
+"""Ingest: captures and recordings of a host into a bundle."""

@@ -1,0 +1,1 @@
+"""Traces on disk: the schema, the bundle's reader and writer, and synthesis."""
