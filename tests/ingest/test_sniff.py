@@ -1,0 +1,69 @@
+"""Formats are told by their first bytes; everything else is refused in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from replay.errors import TraceError
+from replay.ingest.sniff import sniff
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        ("d4c3b2a1", "pcap"),
+        ("a1b2c3d4", "pcap"),
+        ("4d3cb2a1", "pcap"),
+        ("a1b23c4d", "pcap"),
+        ("34cdb2a1", "pcap"),
+        ("0a0d0d0a", "pcapng"),
+        (b"PERFILE2\x68".hex() + "00" * 7, "perf"),
+        (b"2ELIFREP".hex() + "00" * 7 + "68", "perf"),
+    ],
+)
+def test_formats_are_known_by_their_magic_whatever_their_name(
+    tmp_path: Path, head: str, kind: str
+) -> None:
+    path = tmp_path / "lie.txt"
+    path.write_bytes(bytes.fromhex(head) + bytes(40))
+    assert sniff(path) == kind
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty"),
+        (b"\x1f\x8b\x08\x00", "gzip is not read yet"),
+        (b"\x28\xb5\x2f\xfd\x00", "zstd is not read yet"),
+        (b"PERFFILE\x00\x00", "version 1"),
+        (b"PERFILE2" + (16).to_bytes(8, "little"), "pipe mode"),
+        (b"2ELIFREP" + (16).to_bytes(8, "big"), "pipe mode"),
+        (b"\x17\x08\x44tracing", "trace.dat"),
+        (b"\xd4\xc3", "is cut after 2 bytes"),
+        (b"%PDF-1.4", r"is no pcap.*25 50 44 46"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_line(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    path = tmp_path / "source"
+    path.write_bytes(content)
+    with pytest.raises(TraceError, match=reason) as caught:
+        sniff(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_folders_and_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="No such file"):
+        sniff(tmp_path / "absent")
+    with pytest.raises(TraceError, match="is a folder"):
+        sniff(tmp_path)
+    (tmp_path / "data").write_bytes(b"")
+    with pytest.raises(TraceError, match="--threads"):
+        sniff(tmp_path)
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(TraceError, match="bundle already"):
+        sniff(tmp_path)
+    with pytest.raises(TraceError, match="streams are not read"):
+        sniff("/dev/null")
