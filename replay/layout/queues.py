@@ -1,0 +1,90 @@
+"""The RX queue of every flow under a layout."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from replay.layout.model import Layout
+from replay.layout.toeplitz import toeplitz
+
+_TCP, _UDP = 6, 17
+_NO_VLAN = 0xFFFF
+
+
+def queue_of_flows(flows: pa.Table, layout: Layout) -> npt.NDArray[np.int64]:
+    """Return the RX queue of each row of a bundle's flows table, int64 of shape (flows,).
+
+    A connection has one queue: that of the direction towards the server, whose row stands before
+    the row of the answers. A row without a partner is taken as it stands.
+    """
+    hashes = receive_hashes(flows, layout.key, udp_ports=layout.udp_ports)
+    table = np.array(layout.indirection, dtype=np.int64)
+    queues: npt.NDArray[np.int64] = table[hashes & (len(table) - 1)]
+    return queues
+
+
+def receive_hashes(flows: pa.Table, key: bytes, *, udp_ports: bool = True) -> npt.NDArray[np.int64]:
+    """Return the hash of each flow's connection in the receive direction, int64 of shape (flows,).
+
+    TCP, and UDP with `udp_ports`, hash addresses and ports; all else, and fragments, whose ports
+    are 0, addresses alone.
+    """
+    source, destination = _addresses(flows["source"]), _addresses(flows["destination"])
+    source_port, destination_port, protocol, version = (
+        flows[name].to_numpy()
+        for name in ("source_port", "destination_port", "protocol", "version")
+    )
+    ported = (protocol == _TCP) | ((protocol == _UDP) if udp_ports else False)
+    with_ports = ported & ((source_port != 0) | (destination_port != 0))
+    hashes = toeplitz(
+        key, source, destination, source_port, destination_port, version, with_ports
+    ).astype(np.int64)
+    return hashes[_receive_rows(flows)]
+
+
+def _receive_rows(flows: pa.Table) -> npt.NDArray[np.int64]:
+    """Return for each flow the first row of its connection: its own, or its reverse's."""
+    there = _endpoints(flows, "source")
+    back = _endpoints(flows, "destination")
+    order = [np.ascontiguousarray(ends).view(">u8") for ends in (there, back)]
+    reverse = np.zeros(len(flows), dtype=np.bool_)
+    for word in (2, 1, 0):  # the highest decides last
+        one, other = order[0][:, word], order[1][:, word]
+        reverse = (one > other) | ((one == other) & reverse)
+    rest = np.stack(
+        [flows["protocol"].to_numpy(), flows["vlan"].fill_null(_NO_VLAN).to_numpy()], axis=-1
+    ).astype(">u4")
+    keys = np.concatenate(
+        [
+            np.where(reverse[:, None], back, there),
+            np.where(reverse[:, None], there, back),
+            rest.view(np.uint8).reshape(len(flows), 8),
+        ],
+        axis=1,
+    )
+    whole = keys.view(f"V{keys.shape[1]}")[:, 0]
+    _, first, connection = np.unique(whole, return_index=True, return_inverse=True)
+    rows: npt.NDArray[np.int64] = first[connection]
+    return rows
+
+
+def _endpoints(flows: pa.Table, side: str) -> npt.NDArray[np.uint8]:
+    """Return address and port of one side as bytes of shape (flows, 24), in order of size."""
+    ends = np.zeros((len(flows), 24), dtype=np.uint8)
+    ends[:, :16] = _addresses(flows[side])
+    ports = flows[f"{side}_port"].to_numpy().astype(">u2")
+    ends[:, 16:18] = ports.view(np.uint8).reshape(len(flows), 2)
+    return ends
+
+
+def _addresses(column: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+    """Return a column of 16-byte addresses as bytes of shape (flows, 16)."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # of no chunks
+        return np.empty((0, 16), dtype=np.uint8)
+    buffer = array.buffers()[1]
+    start = array.offset * 16
+    whole = np.frombuffer(buffer, dtype=np.uint8)[start : start + len(array) * 16]
+    return whole.reshape(len(array), 16)
