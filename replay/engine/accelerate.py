@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from numba import njit, types
+from numba.core import config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -31,11 +33,11 @@ def jit(function: Function) -> Function:
     if folder is None:
         compiled: Function = njit(nogil=True)(function)
         return compiled
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder
+    before, config.CACHE_DIR = config.CACHE_DIR, folder
     try:
         compiled = njit(nogil=True, cache=True)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
     return compiled
 
 
@@ -55,8 +57,14 @@ def _sources_hash() -> str:
     """Return a hash of all that decides the machine code: sources, numba, bounds checks."""
     package = Path(__file__).parent.parent
     state = blake2b(digest_size=10)
-    state.update(f"{numba.__version__} {numba.config.BOUNDSCHECK}".encode())
+    state.update(f"{numba.__version__} {config.BOUNDSCHECK}".encode())
     for room in ("engine", "ingest", "layout"):
         for source in sorted((package / room).glob("**/*.py")):
             state.update(source.read_bytes())
     return state.hexdigest()
+
+
+@jit
+def bit_length(value: int) -> int:
+    """Return the number of bits of `value`, 0 to 2^53: the exponent of its exact float."""
+    return int((np.float64(value).view(np.int64) >> 52) - 1022) if value > 0 else 0

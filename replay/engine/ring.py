@@ -1,0 +1,115 @@
+"""The receive ring: who gets in, who is dropped, and when the device interrupts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replay.engine.accelerate import jit
+from replay.engine.state import KSOFTIRQD, Constants, Packets
+from replay.units import NEVER
+
+
+@jit
+def admit(s: Any, p: Packets, k: Constants) -> None:
+    """Let in what has arrived by now; what finds the ring full is lost."""
+    if s.tail < s.head:
+        s.tail, s.in_ring = s.head, 0
+    while s.tail < s.known and p.when[s.tail] <= s.now:
+        if s.in_ring == k.ring:
+            p.lost[s.tail] = 1
+            s.dropped += 1
+        else:
+            s.in_ring += 1
+        s.tail += 1
+    while s.head < s.tail and p.lost[s.head]:
+        s.head += 1
+
+
+@jit
+def take(s: Any, p: Packets, k: Constants) -> int:
+    """Take the first packet out of the ring; -1 where there is none."""
+    admit(s, p, k)
+    if s.head >= s.tail:
+        return -1
+    send_signal(s, p, k)
+    packet = int(s.head)
+    s.head += 1
+    s.in_ring -= 1
+    s.delivered += 1
+    while s.head < s.tail and p.lost[s.head]:
+        s.head += 1
+    refresh(s, p, k)
+    return packet
+
+
+@jit
+def arm(s: Any, p: Packets, k: Constants) -> None:
+    """The driver arms the interrupt; packets that wait are signalled by the same rule."""
+    send_signal(s, p, k)
+    s.armed, s.armed_at = 1, s.now
+
+
+@jit
+def send_signal(s: Any, p: Packets, k: Constants) -> None:
+    """An interrupt that the device has signalled by now comes, whatever happens to its packet."""
+    if s.armed and s.irq_due == NEVER:
+        signal = coalesce(s, p, k)
+        if signal <= s.now:
+            s.irq_due = signal + k.irq_latency
+
+
+@jit
+def coalesce(s: Any, p: Packets, k: Constants) -> int:
+    """Return when the device signals: rx_delay after the first packet, or at the rx_frames-th."""
+    if s.head >= s.known:
+        return NEVER
+    signal = NEVER
+    if k.rx_delay >= 0:
+        signal = p.when[s.head] + k.rx_delay
+    if k.rx_frames > 0:
+        nth = _nth_accepted(s, p, k)
+        if nth < s.known:
+            signal = min(signal, p.when[nth])
+    return max(signal, s.armed_at)
+
+
+@jit
+def _nth_accepted(s: Any, p: Packets, k: Constants) -> int:
+    """Return the rx_frames-th packet that is, or will be, in the ring."""
+    if k.rx_frames > k.ring:
+        return NEVER
+    nth = s.head + k.rx_frames - 1
+    if s.tail <= s.head:
+        return int(nth)
+    missing = k.rx_frames
+    for packet in range(s.head, s.tail):
+        missing -= 1 - p.lost[packet]
+        if missing == 0:
+            return int(packet)
+    return int(s.tail + missing - 1)
+
+
+@jit
+def irq_time(s: Any, p: Packets, k: Constants) -> int:
+    """Return when the device's interrupt is due, as far as arrivals are known."""
+    if not s.armed or s.irq_due < NEVER:
+        return int(s.irq_due)
+    signal = coalesce(s, p, k)
+    return int(signal + k.irq_latency) if signal < NEVER else NEVER
+
+
+@jit
+def refresh(s: Any, p: Packets, k: Constants) -> None:
+    """Recompute when the next interrupt or scheduler event is due."""
+    due = irq_time(s, p, k)
+    if s.timer < NEVER:
+        due = min(due, s.timer + k.timer_latency)
+    s.due = min(due, s.wakes_at, s.unthrottle)
+
+
+@jit
+def thread_due(s: Any) -> int:
+    """Return when the thread loses the CPU, unless it ends its work before."""
+    if s.parked == KSOFTIRQD:
+        return min(s.due, s.slice_end)
+    return int(s.due)
