@@ -1,0 +1,58 @@
+"""Little-endian integers out of bytes, as the kernels of the perf.data reader take them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.engine.accelerate import jit
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@jit
+def load16(data: Bytes, at: int) -> int:
+    """Return the unsigned 16-bit integer at byte `at`."""
+    return np.int64(data[at]) | np.int64(data[at + 1]) << 8
+
+
+@jit
+def load32(data: Bytes, at: int) -> int:
+    """Return the unsigned 32-bit integer at byte `at`."""
+    # Spelt out byte by byte: LLVM makes one load of it, aligned or not.
+    return (
+        np.int64(data[at])
+        | np.int64(data[at + 1]) << 8
+        | np.int64(data[at + 2]) << 16
+        | np.int64(data[at + 3]) << 24
+    )
+
+
+@jit
+def load64(data: Bytes, at: int) -> int:
+    """Return the 64-bit integer at byte `at`; from 2**63 on it comes out negative."""
+    return (
+        np.int64(data[at])
+        | np.int64(data[at + 1]) << 8
+        | np.int64(data[at + 2]) << 16
+        | np.int64(data[at + 3]) << 24
+        | np.int64(data[at + 4]) << 32
+        | np.int64(data[at + 5]) << 40
+        | np.int64(data[at + 6]) << 48
+        | np.int64(data[at + 7]) << 56
+    )
+
+
+@jit
+def load(data: Bytes, at: int, size: int, signed: int) -> int:
+    """Return the integer of 1, 2, 4 or 8 bytes at byte `at`."""
+    if size == 8:
+        return load64(data, at)
+    if size == 4:
+        value = load32(data, at)
+        return value - (1 << 32) if signed and value >= 1 << 31 else value
+    if size == 2:
+        value = load16(data, at)
+        return value - (1 << 16) if signed and value >= 1 << 15 else value
+    value = np.int64(data[at])
+    return value - (1 << 8) if signed and value >= 1 << 7 else value

@@ -1,0 +1,205 @@
+"""When packets arrived, as far as a recording of the receiving host can tell.
+
+A packet that a poll takes arrived after the previous poll of the same NAPI last looked at the
+ring (had that left packets there, after the look before), and before its own receive event. The
+interrupt that caused the poll was raised by the first of its packets. What arrived between two
+bounds is spread over the time between them as independent arrivals are on average.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.engine.accelerate import jit
+from replay.ingest.reconstruct_causes import Columns
+from replay.ingest.reconstruct_points import NULL
+from replay.trace.schema import Cause, EventKind
+
+Int64s = npt.NDArray[np.int64]
+
+_IRQ, _SOFTIRQ, _POLL = int(EventKind.IRQ), int(EventKind.SOFTIRQ), int(EventKind.POLL)
+_WAKE, _RAISE, _RECEIVE = int(EventKind.WAKE), int(EventKind.RAISE), int(EventKind.RECEIVE)
+_BY_IRQ = int(Cause.IRQ)
+
+
+class Arrivals(NamedTuple):
+    """One entry a packet received on the device, in the order of the receive events."""
+
+    row: Int64s  # of its receive event
+    poll: Int64s  # row of the poll that took it; -1 where the recording ended before
+    arrival: Int64s
+    earliest: Int64s  # NULL where no earlier poll was recorded
+    latest: Int64s
+
+
+class _Signals(NamedTuple):
+    """When each CPU, and each NAPI thread, was last told to poll; -1: never."""
+
+    cpu: Int64s
+    cpu_handler: Int64s  # when that interrupt's handler ended
+    net_rx: Int64s  # start of the last NET_RX pass
+    thread: Int64s  # by thread id
+
+
+class _Batch(NamedTuple):
+    """Packets received on each CPU since its last poll, the last first."""
+
+    last: Int64s  # by CPU: number of a packet, -1
+    before: Int64s  # by packet: the one before it on the same CPU
+    members: Int64s  # of the poll at hand, in order
+
+
+def find_arrivals(events: Columns, device: int, *, lag: int = 0, by_gro: bool = True) -> Arrivals:
+    """Return the arrivals of the packets that `device` received.
+
+    lag: ns from an arrival to the interrupt's handler, or to the wake-up of the NAPI thread.
+    by_gro: the receive events are GRO's, one a packet in the order of the ring; others follow
+    when their poll has already looked for more.
+    """
+    rows = np.flatnonzero((events.kind == _RECEIVE) & (events.device == device))
+    count = len(rows)
+    cpus = int(events.cpu.max(initial=0)) + 1
+    threads = int(events.tid.max(initial=0)) + 1
+    napis = np.unique(events.napi[events.kind == _POLL])
+    found = Arrivals(
+        rows,
+        np.full(count, -1, np.int64),
+        events.time[rows],
+        np.full(count, NULL, np.int64),
+        events.time[rows],
+    )
+    signals = _Signals(
+        *(np.full(size, -1, np.int64) for size in (cpus, cpus, cpus, threads)),
+    )
+    batch = _Batch(
+        np.full(cpus, -1, np.int64), np.full(count, -1, np.int64), np.empty(count, np.int64)
+    )
+    _walk(
+        events,
+        device,
+        lag,
+        by_gro,
+        napis,
+        np.full(len(napis), NULL, np.int64),
+        signals,
+        batch,
+        found,
+    )
+    return found
+
+
+@jit
+def _walk(
+    events: Columns,
+    device: int,
+    lag: int,
+    by_gro: bool,
+    napis: Int64s,
+    looked: Int64s,
+    signals: _Signals,
+    batch: _Batch,
+    found: Arrivals,
+) -> None:
+    """Fill `found`; `looked`, by place in `napis`, is when the ring was last seen to its end."""
+    packet = 0
+    for row in range(len(events.time)):
+        kind = events.kind[row]
+        cpu = events.cpu[row]
+        time = events.time[row]
+        if kind == _RECEIVE:
+            if events.device[row] == device:
+                batch.before[packet] = batch.last[cpu]
+                batch.last[cpu] = packet
+                packet += 1
+        elif kind == _POLL:
+            taken = _take_batch(cpu, batch)
+            napi = np.searchsorted(napis, events.napi[row])
+            signal = _signal(events, row, looked[napi], signals)
+            if taken > 0:
+                _place(batch.members[:taken], row, looked[napi], signal, lag, found)
+            budget = events.budget[row]
+            if events.value[row] < budget or budget <= 0:
+                look = _look(events, row, batch.members[:taken], by_gro, found)
+                looked[napi] = max(looked[napi], look)
+        elif kind == _WAKE:
+            signals.thread[events.tid[row]] = time
+        elif kind == _IRQ:
+            signals.cpu[cpu] = time
+            signals.cpu_handler[cpu] = time + events.duration[row]
+        elif kind == _RAISE:
+            if time > signals.cpu_handler[cpu]:
+                signals.cpu[cpu] = time
+        elif kind == _SOFTIRQ:
+            signals.net_rx[cpu] = time
+
+
+@jit
+def _take_batch(cpu: int, batch: _Batch) -> int:
+    """Put the packets of the poll that ends on `cpu` in order; returns how many there are."""
+    taken = 0
+    packet = batch.last[cpu]
+    while packet >= 0:
+        batch.members[taken] = packet
+        taken += 1
+        packet = batch.before[packet]
+    batch.last[cpu] = -1
+    for place in range(taken // 2):
+        other = taken - 1 - place
+        first = batch.members[place]
+        batch.members[place] = batch.members[other]
+        batch.members[other] = first
+    return taken
+
+
+@jit
+def _signal(events: Columns, row: int, looked: int, signals: _Signals) -> int:
+    """Return when the interrupt that caused a poll was seen; NULL where none was."""
+    if events.cause[row] != _BY_IRQ:
+        return NULL
+    cpu = events.cpu[row]
+    # A thread that polls was woken; a softirq was raised by a handler, or by a peer's transmit.
+    if signals.net_rx[cpu] < 0 or signals.thread[events.tid[row]] > signals.net_rx[cpu]:
+        signal = signals.thread[events.tid[row]]
+    elif signals.cpu[cpu] > looked:
+        signal = signals.cpu[cpu]
+    else:
+        signal = signals.net_rx[cpu]
+    return signal if signal >= 0 and signal >= looked else NULL
+
+
+@jit
+def _place(members: Int64s, row: int, looked: int, signal: int, lag: int, found: Arrivals) -> None:
+    """Say when the packets of one poll arrived."""
+    count = len(members)
+    begin = looked
+    first = 0
+    if signal != NULL:
+        packet = members[0]
+        begin = max(looked, signal - lag)
+        found.latest[packet] = max(looked, min(signal, found.latest[packet]))
+        found.arrival[packet] = min(begin, found.latest[packet])
+        begin = found.arrival[packet]
+        first = 1
+    end = found.latest[members[count - 1]]
+    for place in range(count):
+        packet = members[place]
+        found.poll[packet] = row
+        found.earliest[packet] = looked
+        if place >= first and begin != NULL:
+            # The mean of the order statistics of independent arrivals between the bounds.
+            share = (end - begin) * (place - first + 1) // (count - first + 1)
+            found.arrival[packet] = min(begin + share, found.latest[packet])
+
+
+@jit
+def _look(events: Columns, row: int, members: Int64s, by_gro: bool, found: Arrivals) -> int:
+    """Return an instant at which a poll that found the ring's end had not yet looked for it."""
+    if len(members) > 0:
+        packet = members[len(members) - 1] if by_gro else members[0]
+        return events.time[found.row[packet]]
+    if events.duration[row] >= 0:
+        return events.time[row] - events.duration[row]
+    return NULL
