@@ -1,0 +1,164 @@
+"""From a bundle's packets to what each island has to do: arrivals, services, who awaits whom.
+
+Open arrivals come as recorded. Closed arrivals follow answers: a packet of a connection arrives its
+recorded think time after the answer that came before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from replay.engine.workload import Workload
+from replay.errors import TraceError
+from replay.host import Host
+from replay.trace.bundle import Trace
+from replay.trace.schema import PacketKind
+
+Int64s = npt.NDArray[np.int64]
+Mode = Literal["open", "closed"]
+
+
+@dataclass(frozen=True)
+class Offered:
+    """All packets that the host received, in order of arrival; shape (packets,)."""
+
+    workload: Workload
+    row: Int64s  # of the bundle's packets table
+    services_seen: int  # requests whose service time was recorded
+    load: float  # factor on the recorded arrival rate
+
+    @property
+    def mode(self) -> Mode:
+        """Whether arrivals follow answers."""
+        return "closed" if self.workload.closed else "open"
+
+
+class Island(NamedTuple):
+    """What one queue, with its CPU and its thread, has to do."""
+
+    queue: int
+    workload: Workload
+
+    @property
+    def requests(self) -> int:
+        """Number of requests that were recorded within the duration."""
+        return requests_of(self.workload)
+
+
+def offered(trace: Trace, host: Host, *, load: float, arrivals: str) -> Offered:
+    """Return what the recorded host was offered, arrivals and thinking `load` times as fast.
+
+    `arrivals` is open, closed, or auto: as the manifest says, open where it does not.
+    A request whose service was not recorded takes host.request_ns; service does not depend on
+    load. Raises TraceError where there is nothing to replay, or no answer to wait for.
+    """
+    packets = trace.packets
+    kind = packets["kind"].to_numpy()
+    row = np.flatnonzero(kind != PacketKind.TX)
+    if not len(row):
+        raise TraceError(f"{trace.path}: holds no received packet: nothing to replay")
+    recorded = _int64(packets["arrival_ns"])
+    request = kind[row] == PacketKind.REQUEST
+    seen = _int64(packets["service_ns"], null=-1)[row]
+    service = np.where(request, np.where(seen >= 0, seen, host.request_ns), -1)
+    duration = int(trace.manifest.get("duration_ns") or recorded[-1] + 1)
+    parent = think = None
+    if arrivals == "closed" or (arrivals == "auto" and trace.manifest.get("loop") == "closed"):
+        parent, think = _answers_awaited(packets, row)
+        if not np.any(parent >= 0):
+            if arrivals == "closed":
+                raise TraceError(
+                    f"{trace.path}: no packet follows an answer: closed arrivals need a recording"
+                    " of both directions"
+                )
+            parent = think = None
+    work = Workload(
+        arrival_ns=_faster(recorded[row], load),
+        service_ns=service,
+        duration_ns=max(1, round(duration / load)),
+        parent=parent,
+        think_ns=None if think is None else _faster(think, load),
+    )
+    return Offered(work, row, int(np.count_nonzero(request & (seen >= 0))), load)
+
+
+def split(offer: Offered, queue: Int64s | None) -> list[Island]:
+    """Split by `queue`, one number a packet of shape (packets,); None is one queue for all.
+
+    A packet that waits for an answer from another queue comes as recorded.
+    """
+    if queue is None:
+        return [Island(0, offer.workload)]
+    return [
+        Island(number, _part(offer.workload, np.flatnonzero(queue == number)))
+        for number in range(int(queue.max()) + 1)
+    ]
+
+
+def requests_of(work: Workload) -> int:
+    """Return the number of requests that arrive, as recorded, within the duration."""
+    return int(np.count_nonzero((work.service_ns >= 0) & (work.arrival_ns < work.duration_ns)))
+
+
+def _part(work: Workload, chosen: Int64s) -> Workload:
+    """Return the chosen packets of `work`, `chosen` sorted."""
+    parent = think = None
+    if work.parent is not None and work.think_ns is not None:
+        before = work.parent[chosen]
+        place = np.searchsorted(chosen, before)
+        here = (before >= 0) & (chosen[np.minimum(place, len(chosen) - 1)] == before)
+        parent = np.where(here, place, -1)
+        think = work.think_ns[chosen]
+    return Workload(
+        work.arrival_ns[chosen], work.service_ns[chosen], work.duration_ns, parent, think
+    )
+
+
+def _answers_awaited(packets: pa.Table, row: Int64s) -> tuple[Int64s, Int64s]:
+    """Return for each received packet the request it follows (-1: none) and its think time, ns.
+
+    It follows the request whose answer was the last one sent on its connection before it came.
+    """
+    kind = packets["kind"].to_numpy()
+    time = _int64(packets["arrival_ns"])
+    reply_to = _int64(packets["reply_to"], null=-1)
+    flow = _int64(packets["flow"], null=-1)
+    answer = (kind == PacketKind.TX) & (reply_to >= 0) & (_int64(packets["payload"], null=1) > 0)
+    answer[answer] = kind[reply_to[answer]] == PacketKind.REQUEST
+    # Answers take their request's flow: the two directions of a connection are two flows.
+    connection = np.where(answer, flow[np.where(answer, reply_to, 0)], flow)
+    number = np.full(len(kind), -1, np.int64)  # row of the bundle -> received packet
+    number[row] = np.arange(len(row))
+    # Each connection in order of time, an answer before what comes at the same instant: the last
+    # answer before a packet is the running maximum of the answers' places.
+    order = np.lexsort((~answer, time, connection))
+    place = np.maximum.accumulate(np.where(answer[order], np.arange(len(order)), -1))
+    last = np.empty(len(order), np.int64)
+    last[order] = np.where(place >= 0, order[place], -1)
+    last = last[row]
+    known = (last >= 0) & (flow[row] >= 0)
+    known[known] = connection[last[known]] == flow[row[known]]
+    parent = np.where(known, number[reply_to[last]], -1)
+    known &= (parent >= 0) & (parent < np.arange(len(row)))
+    parent = np.where(known, parent, -1)
+    recorded = _int64(packets["think_ns"], null=-1)[row]
+    think = np.where(recorded >= 0, recorded, time[row] - time[last])
+    return parent, np.where(known, think, 0)
+
+
+def _int64(column: pa.ChunkedArray, null: int | None = None) -> Int64s:
+    """Return a column as int64, its nulls as `null`."""
+    if null is not None and column.null_count:
+        column = column.cast(pa.int64()).fill_null(null)
+    values: Int64s = column.to_numpy().astype(np.int64, copy=False)
+    return values
+
+
+def _faster(times: Int64s, load: float) -> Int64s:
+    """Divide by `load`, to the nearest ns."""
+    return times if load == 1.0 else np.rint(times / load).astype(np.int64)

@@ -1,0 +1,70 @@
+"""Which RX queue a received packet goes to: as recorded, or as a layout hashes its flow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from replay.arrivals import Int64s, Offered
+from replay.errors import PolicyError, TraceError
+from replay.layout import VERIFICATION_KEY, Layout, parse_indirection
+from replay.trace.bundle import Trace
+
+QUEUES_RANGE = (1, 1024)
+
+
+def lay_out(trace: Trace, queues: int | None, indirection: str | None) -> Layout | None:
+    """Return the layout asked for; None where nothing is asked and queues stay as recorded.
+
+    Weights alone say how many queues there are. The hash key is the recording's, or the published
+    verification key. Raises PolicyError.
+    """
+    if queues is None and indirection is None:
+        return None
+    if queues is None:
+        assert indirection is not None
+        if "," not in indirection:
+            raise PolicyError(f"indirection {indirection!r} needs a number of queues")
+        queues = indirection.count(",") + 1
+    low, high = QUEUES_RANGE
+    if not low <= queues <= high:
+        raise PolicyError(f"queues = {queues} is outside {low} to {high}")
+    table = parse_indirection(indirection or "equal", queues, _table_size(queues))
+    return Layout(queues=queues, indirection=table, key=recorded_key(trace) or VERIFICATION_KEY)
+
+
+def recorded_key(trace: Trace) -> bytes | None:
+    """Return the RSS key of the recorded host; None where it is not known."""
+    said = trace.manifest.get("rss_key")
+    if not said:
+        return None
+    try:
+        return bytes.fromhex(str(said).replace(":", " "))
+    except ValueError:
+        raise TraceError(f"{trace.path}/manifest.json: rss_key is not hexadecimal") from None
+
+
+def queue_of_packets(trace: Trace, offer: Offered, layout: Layout | None) -> Int64s | None:
+    """Return the queue of each received packet, shape (packets,); None where there is only one.
+
+    A packet of no flow (ARP, for one) is not hashed: queue 0 takes it.
+    """
+    if layout is None:
+        recorded = trace.packets["queue"]
+        if recorded.null_count:
+            return None
+        queue = recorded.to_numpy()[offer.row].astype(np.int64)
+        return None if (queue == queue[0]).all() else queue
+    if layout.queues == 1:
+        return None
+    from replay.layout.queues import queue_of_flows
+
+    flow = trace.packets["flow"].cast("int64").fill_null(-1).to_numpy()[offer.row]
+    of_flow = queue_of_flows(trace.flows, layout)
+    if len(flow) and flow.max() >= len(of_flow):
+        raise TraceError(f"{trace.path}: packets name flow {flow.max()} of {len(of_flow)}")
+    return np.where(flow >= 0, np.append(of_flow, 0)[flow], 0)
+
+
+def _table_size(queues: int) -> int:
+    """Return the entries of the indirection table: 128, or enough for each queue to have one."""
+    return max(128, 1 << (queues - 1).bit_length())

@@ -1,0 +1,29 @@
+"""A host's constants as a text table, each with its spread and the number of its samples."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from replay.host import Host
+from replay.report.align import aligned
+
+
+def host_table(host: Host) -> str:
+    """Return the constants a line each, those that were measured with quartiles and source."""
+    lines = [["constant", "value", "q1", "q3", "samples", "source"]]
+    for field in fields(Host):
+        if field.name in ("name", "about", "costs"):
+            continue
+        cost = host.costs.get(field.name)
+        spread = ["", "", "", ""]
+        if cost is not None:
+            spread = [f"{cost.q1:,.0f}", f"{cost.q3:,.0f}", f"{cost.samples:,}", cost.source]
+        lines.append([field.name, _text(getattr(host, field.name)), *spread])
+    head = f"# {host.name}" + (f" ({host.about})" if host.about else "") + "\n"
+    return head + aligned(lines, [True, False, False, False, False, True])
+
+
+def _text(value: int | bool) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:,}"

@@ -1,0 +1,179 @@
+"""What a what-if finds: a row a scenario, each prediction beside what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import polars as pl
+
+    from replay.engine.histogram import Histogram
+
+#: Version of the JSON form.
+RESULT_VERSION = 1
+
+Kind = Literal["measured", "model", "alternative", "bound"]
+Verdict = Literal["ok", "saturated"]
+Numbers = Mapping[str, "float | None"]
+
+#: Counters of a row, in the order of the JSON form. All are over `duration_s`.
+COUNTERS = (
+    "packets",
+    "requests",
+    "delivered",
+    "dropped",
+    "irqs",
+    "timers",
+    "polls",
+    "polls_empty",
+    "busy_polls",
+    "epoll_returns",
+    "resumes",
+    "tx_packets",
+)
+
+#: Keys of `latency_us`; a percentile and the share of values below it.
+PERCENTILES = {
+    "p50": 0.5,
+    "p90": 0.9,
+    "p95": 0.95,
+    "p99": 0.99,
+    "p99.9": 0.999,
+    "p99.99": 0.9999,
+}
+LATENCIES = ("mean", *PERCENTILES, "max")
+
+#: Keys of `cpu_pct`.
+CPU_WORK = ("hardirq", "softirq", "kernel", "app", "idle")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scenario: a policy at a load, measured or replayed. None is what was not seen.
+
+    Latency percentiles are there only where at least ten values lie beyond them.
+    """
+
+    kind: Kind
+    policy: str
+    load: float  # factor on the recorded arrival rate
+    duration_s: float
+    packets: int | None  # offered
+    requests: int | None  # answered
+    delivered: int | None  # packets given to the stack
+    dropped: int | None
+    irqs: int | None
+    timers: int | None
+    polls: int | None
+    polls_empty: int | None
+    busy_polls: int | None
+    epoll_returns: int | None
+    resumes: int | None
+    tx_packets: int | None
+    latency_at: str | None  # the latency's two ends
+    queue: int | None  # None: all queues together
+    latency_us: Numbers  # LATENCIES
+    cpu_pct: Numbers  # CPU_WORK
+    verdict: Verdict | None
+    intervals: Mapping[str, tuple[float, float]] | None = None  # middle half of the repetitions
+    error_pct: Mapping[str, float] | None = None  # signed, against the measured row
+    # What charts need, and the JSON form leaves out:
+    cpu_thread_pct: float | None = None  # kernel and app together
+    latency: Histogram | None = field(default=None, compare=False, repr=False)
+    client_ns: int = 0  # to be added to each value of `latency`
+    poll_sizes: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def cpu_busy_pct(self) -> float | None:
+        """All CPU time that is not idle."""
+        idle = self.cpu_pct["idle"]
+        return None if idle is None else 100.0 - idle
+
+    def rate(self, counter: str) -> float | None:
+        """Return a counter per second."""
+        count: int | None = getattr(self, counter)
+        return None if count is None else count / self.duration_s
+
+    @property
+    def packets_per_poll(self) -> float | None:
+        """Packets of a poll that found any."""
+        if self.delivered is None or self.polls is None or self.polls_empty is None:
+            return None
+        full = self.polls - self.polls_empty
+        return self.delivered / full if full else None
+
+    def metrics(self) -> dict[str, float | None]:
+        """Return the row in the names and units of `replay.trace.schema.METRICS`."""
+        values = {name: self.rate(name) for name in COUNTERS}
+        values["packets"] = values.pop("delivered")  # METRICS: packets received
+        # Where NAPI polls in a thread of its own, the scheduler's account of that thread holds
+        # its wake-ups too: the model's interrupt entry.
+        hardirq, softirq = self.cpu_pct["hardirq"], self.cpu_pct["softirq"]
+        values["cpu_softirq"] = None if softirq is None else softirq + (hardirq or 0.0)
+        values["cpu_thread"] = self.cpu_thread_pct
+        values["cpu_idle"] = self.cpu_pct["idle"]
+        values["cpu_busy"] = self.cpu_busy_pct
+        values.update({f"latency_{name}": self.latency_us[name] for name in LATENCIES})
+        return values
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row in the JSON form."""
+        return {
+            "kind": self.kind,
+            "policy": self.policy,
+            "load": self.load,
+            "duration_s": self.duration_s,
+            **{name: getattr(self, name) for name in COUNTERS},
+            "latency_at": self.latency_at,
+            "queue": self.queue,
+            "latency_us": {name: _rounded(self.latency_us[name]) for name in LATENCIES},
+            "cpu_pct": {name: _rounded(self.cpu_pct[name]) for name in CPU_WORK},
+            "verdict": self.verdict,
+            "intervals": self.intervals
+            and {name: [_rounded(x) for x in pair] for name, pair in self.intervals.items()},
+            "error_pct": self.error_pct
+            and {name: _rounded(value) for name, value in self.error_pct.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """The rows of one question, and what must be known to read them."""
+
+    trace: str
+    host: str
+    arrivals: Literal["open", "closed"]
+    rows: tuple[Row, ...]
+    about: Mapping[str, str] = field(default_factory=dict)  # for the table's head, in order
+    notes: tuple[str, ...] = ()  # what was assumed, one sentence each
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form, version 1. Notes are not data: they are for a person."""
+        return {
+            "version": RESULT_VERSION,
+            "trace": self.trace,
+            "host": self.host,
+            "arrivals": self.arrivals,
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+    def frame(self) -> pl.DataFrame:
+        """Return the rows as a polars DataFrame: one column a field, rates per second, us, %."""
+        import polars as pl
+
+        from replay.columns import COLUMNS
+
+        return pl.DataFrame(
+            [[column.value(row) for column in COLUMNS] for row in self.rows],
+            schema={column.name: getattr(pl, column.dtype) for column in COLUMNS},
+            orient="row",
+        )
+
+
+def _rounded(value: float | None) -> float | None:
+    """Three decimals: below the resolution of anything measured, and the same everywhere."""
+    return None if value is None else round(value, 3)

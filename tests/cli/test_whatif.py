@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from replay.cli import app, run
+from replay.host import GENERIC, write_host
+from tests.tiny import answer_by_rule, tiny_trace
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("replay.whatif.replay_island", answer_by_rule)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "traces").mkdir()
+    tiny_trace(tmp_path / "traces")
+    return tmp_path
+
+
+def test_the_shortest_question_works_as_it_stands(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["whatif", "--policy", "suspend20"])
+    assert done.exit_code == 0
+    policies = [line.split()[0] for line in done.stdout.splitlines() if line[0] != "#"]
+    assert policies == ["policy", "base", "base", "suspend20", "suspend20", "zero-cost"]
+    assert "note: trace traces/tiny.trace\n" in done.stderr
+    assert all(line.startswith("note: ") for line in done.stderr.splitlines())
+
+
+@pytest.mark.parametrize("form", ["table", "json", "tsv", "md"])
+def test_data_alone_on_stdout_and_the_same_every_time(folder: Path, form: str) -> None:
+    texts = {
+        CliRunner().invoke(app, ["whatif", "--format", form, "--queues", "2"]).stdout
+        for _ in range(2)
+    }
+    (text,) = texts
+    assert "note:" not in text
+    if form == "json":
+        assert json.loads(text)["version"] == 1
+
+
+def test_every_option_reaches_the_question(folder: Path) -> None:
+    write_host(folder / "host.toml", GENERIC)
+    options = (
+        "--host host.toml --load 2 --queues 3 --indirection 1,1,2 --per-queue --arrivals closed"
+        " --policy defer50:rx-usecs=8 --format json"
+    )
+    done = CliRunner().invoke(app, ["whatif", "traces/tiny.trace", *options.split()])
+    assert done.exit_code == 0
+    data = json.loads(done.stdout)
+    assert (data["arrivals"], data["host"]) == ("closed", "generic-3ghz")
+    assert {row["load"] for row in data["rows"]} == {2.0}
+    assert {row["queue"] for row in data["rows"]} >= {None, 0, 1, 2}
+    assert "defer50:rx-usecs=8" in {row["policy"] for row in data["rows"]}
+
+
+def test_verbose_has_more_columns(folder: Path) -> None:
+    short = CliRunner().invoke(app, ["whatif"]).stdout
+    long = CliRunner().invoke(app, ["whatif", "-v"]).stdout
+    assert "softirq%" in long
+    assert "softirq%" not in short
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("whatif missing.trace", "missing.trace: no such trace"),
+        ("whatif traces", "traces: not a bundle: it has no manifest.json"),
+        ("whatif --policy suspnd20", "unknown policy 'suspnd20'; did you mean suspend20?"),
+        ("whatif --policy defer20:wieght=1", "did you mean weight?"),
+        ("whatif --policy defer20:weight=70000", "weight = 70000 is outside 1 to 65535 packets"),
+        ("whatif --load 0", "load = 0 is outside 0.01 to 1000 times the recorded rate"),
+        ("whatif --load much", "Invalid value for '--load'"),
+        ("whatif --queues 0", "queues = 0 is outside 1 to 1024"),
+        ("whatif --queues 1025", "queues = 1025 is outside 1 to 1024"),
+        ("whatif --indirection equal", "indirection 'equal' needs a number of queues"),
+        ("whatif --arrivals shut", "arrivals = 'shut' is none of auto, open, closed"),
+        ("whatif --format tabel", "'tabel' is not one of 'table', 'json', 'tsv', 'md'"),
+        ("whatif --host none.toml", "none.toml: cannot be read: No such file or directory"),
+        ("whatif --hots none.toml", "No such option: --hots"),
+        ("whatif one.trace two.trace", "unexpected extra argument"),
+        ("whatfi", "No such command 'whatfi'"),
+        ("", "Missing command"),
+    ],
+)
+def test_one_line_and_status_2(
+    folder: Path, capfd: pytest.CaptureFixture[str], arguments: str, message: str
+) -> None:
+    assert run(arguments.split()) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("replay: ")
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("manifest.json", "", "manifest.json: cut or not a manifest"),
+        ("manifest.json", "[]", "manifest.json: cut or not a manifest"),
+        ("manifest.json", '{"format": {"major": 2}}', "bundle format 2, this program reads 1"),
+        ("packets.arrow", "", "packets.arrow: cut or not an Arrow file"),
+        ("packets.arrow", "not arrow at all", "packets.arrow: cut or not an Arrow file"),
+        ("events.arrow", None, "the bundle lacks events.arrow"),
+    ],
+)
+def test_a_bundle_that_cannot_be_read(
+    folder: Path,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    content: str | None,
+    message: str,
+) -> None:
+    place = folder / "traces" / "tiny.trace" / name
+    if content is None:
+        place.unlink()
+    else:
+        place.write_text(content)
+    assert run(["whatif"]) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1 + err.count("note: "))
+    assert message in err
+
+
+def test_no_trace_and_too_many(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    tiny_trace(folder / "traces", name="other.trace")
+    assert run(["whatif"]) == 2
+    assert "2 traces to choose from: name one of traces/other.trace" in capfd.readouterr().err
+    for trace in (folder / "traces").iterdir():
+        trace.rename(folder / f"{trace.name}.old")
+    assert run(["whatif"]) == 2
+    assert "no trace is named" in capfd.readouterr().err

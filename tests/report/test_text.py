@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from replay.columns import COLUMNS
+from replay.host import GENERIC
+from replay.report import FORMATS
+from replay.result import Result
+from replay.whatif import what_if
+from tests.snapshots import same_as_kept
+from tests.tiny import answer_by_rule, tiny_trace
+
+KEPT = Path(__file__).parent / "snapshots"
+
+
+@pytest.fixture
+def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
+    monkeypatch.setattr("replay.whatif.replay_island", answer_by_rule)
+    host = replace(GENERIC, client_ns=20_000)
+    return what_if(tiny_trace(tmp_path), ["base", "suspend20", "defer50"], host=host)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+@pytest.mark.parametrize("form", ["table", "md"])
+def test_what_a_person_reads(result: Result, form: str, verbose: bool) -> None:
+    text = FORMATS[form](result, verbose=verbose)
+    assert same_as_kept(text, KEPT / f"tiny{'-v' * verbose}.{form}.txt")
+
+
+@pytest.mark.parametrize("form", ["json", "tsv"])
+def test_what_a_program_reads(result: Result, form: str) -> None:
+    assert same_as_kept(FORMATS[form](result), KEPT / f"tiny.{form}")
+    assert FORMATS[form](result, verbose=True) == FORMATS[form](result)
+
+
+def test_json_has_the_keys_of_version_1_and_no_others(result: Result) -> None:
+    data = json.loads(FORMATS["json"](result))
+    assert list(data) == ["version", "trace", "host", "arrivals", "rows"]
+    assert data["version"] == 1
+    rows = (
+        "kind policy load duration_s packets requests delivered dropped irqs timers polls"
+        " polls_empty busy_polls epoll_returns resumes tx_packets latency_at queue latency_us"
+        " cpu_pct verdict intervals error_pct"
+    )
+    for row in data["rows"]:
+        assert list(row) == rows.split()
+        assert " ".join(row["latency_us"]) == "mean p50 p90 p95 p99 p99.9 p99.99 max"
+        assert list(row["cpu_pct"]) == ["hardirq", "softirq", "kernel", "app", "idle"]
+        assert (row["intervals"] is not None) == (row["kind"] == "measured")
+
+
+def test_tsv_has_as_many_cells_in_every_line(result: Result) -> None:
+    lines = FORMATS["tsv"](result).splitlines()
+    assert len(lines) == len(result.rows) + 1
+    assert {line.count("\t") for line in lines} == {len(COLUMNS) - 1}
+
+
+def test_the_frame_has_the_columns_of_the_tsv(result: Result) -> None:
+    frame = result.frame()
+    assert frame.columns == FORMATS["tsv"](result).splitlines()[0].split("\t")
+    assert frame.height == len(result.rows)
+    assert frame["kind"].to_list() == [row.kind for row in result.rows]
+    assert frame.filter(kind="model")["error_irqs_pct"].item() == pytest.approx(500 / 3)
+
+
+def test_a_bar_in_a_name_ends_no_cell(result: Result) -> None:
+    odd = replace(result, rows=(replace(result.rows[0], policy="a|b"),))
+    assert "| a\\|b (measured) |" in FORMATS["md"](odd)

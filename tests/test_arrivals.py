@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from replay.arrivals import Offered, offered, requests_of, split
+from replay.errors import TraceError
+from replay.host import GENERIC
+from replay.trace import schema
+from replay.trace.bundle import Trace, write_trace
+from replay.trace.schema import PacketKind
+from tests.tiny import ANSWER, GAP, tiny_trace
+
+
+def packet(kind: PacketKind, at: int, flow: int | None = 0, **more: Any) -> dict[str, Any]:
+    return {"arrival_ns": at, "flow": flow, "kind": int(kind), "status": 0, "payload": 1} | more
+
+
+def bundle(folder: Path, packets: list[dict[str, Any]], **manifest: Any) -> Trace:
+    table = pa.Table.from_pylist(packets, schema=schema.PACKETS)
+    return write_trace(folder / "some.trace", manifest, {"packets": table})
+
+
+def offer(trace: Trace, load: float = 1.0, arrivals: str = "auto") -> Offered:
+    return offered(trace, GENERIC, load=load, arrivals=arrivals)
+
+
+def test_what_the_host_sent_is_not_offered_and_only_requests_are_served(tmp_path: Path) -> None:
+    work = offer(tiny_trace(tmp_path)).workload
+    assert work.arrival_ns[:4].tolist() == [0, ANSWER + 5_000, GAP, GAP + ANSWER + 5_000]
+    assert work.service_ns[:4].tolist() == [GENERIC.request_ns, -1, 4_000, -1]
+    assert not work.closed
+
+
+def test_load_compresses_time_and_leaves_service_as_it_was(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    once, twice = offer(trace).workload, offer(trace, load=2).workload
+    assert np.array_equal(twice.arrival_ns, np.rint(once.arrival_ns / 2))
+    assert np.array_equal(twice.service_ns, once.service_ns)
+    assert twice.duration_ns == once.duration_ns // 2
+
+
+def test_arrivals_as_recorded_are_not_copied(tmp_path: Path) -> None:
+    packets = [packet(PacketKind.REQUEST, 5), packet(PacketKind.REQUEST, 9)]
+    trace = bundle(tmp_path, packets)
+    assert offer(trace).workload.duration_ns == 10  # no duration recorded: until the last one
+    assert offer(trace).services_seen == 0
+
+
+def test_closed_packets_follow_the_last_answer_on_their_connection(tmp_path: Path) -> None:
+    trace = bundle(
+        tmp_path,
+        [
+            packet(PacketKind.REQUEST, 0, 0),
+            packet(PacketKind.REQUEST, 10, 2),
+            packet(PacketKind.TX, 20, 1, reply_to=0),
+            packet(PacketKind.REQUEST, 20, 0),  # at the answer's own instant: thinks nothing
+            packet(PacketKind.TX, 30, 3, reply_to=1),
+            packet(PacketKind.ACK, 35, 2, payload=0),
+            packet(PacketKind.REQUEST, 90, 2, think_ns=50),  # the recording knows better
+            packet(PacketKind.CONTROL, 95, None),  # of no connection
+        ],
+        loop="closed",
+    )
+    work = offer(trace).workload
+    assert work.parent is not None
+    assert work.think_ns is not None
+    assert work.parent.tolist() == [-1, -1, 0, 1, 1, -1]
+    assert work.think_ns.tolist() == [0, 0, 0, 5, 50, 0]
+    assert offer(trace, load=5).workload.think_ns.tolist() == [0, 0, 0, 1, 10, 0]  # type: ignore[union-attr]
+    assert offer(trace, arrivals="open").mode == "open"
+
+
+def test_an_acknowledgement_is_no_answer(tmp_path: Path) -> None:
+    trace = bundle(
+        tmp_path,
+        [
+            packet(PacketKind.REQUEST, 0),
+            packet(PacketKind.TX, 5, 1, reply_to=0, payload=0),
+            packet(PacketKind.ACK, 6),
+            packet(PacketKind.TX, 7, 1, reply_to=2),
+            packet(PacketKind.REQUEST, 9),
+        ],
+        loop="closed",
+    )
+    assert offer(trace).mode == "open"
+    with pytest.raises(TraceError, match="both directions"):
+        offer(trace, arrivals="closed")
+
+
+def test_the_loop_is_the_recordings_unless_asked_otherwise(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    assert offer(trace).mode == "open"
+    assert offer(trace, arrivals="closed").mode == "closed"
+
+
+def test_a_recording_of_what_the_host_sent_has_nothing_to_replay(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="nothing to replay"):
+        offer(bundle(tmp_path, [packet(PacketKind.TX, 0)]))
+
+
+def test_islands_hold_every_packet_once_and_keep_their_parents(tmp_path: Path) -> None:
+    whole = offer(tiny_trace(tmp_path), arrivals="closed")
+    work = whole.workload
+    queue = np.arange(len(work.arrival_ns)) // 2 % 4  # request and acknowledgement of a flow
+    islands = split(whole, np.where(queue == 3, 1, queue))
+    assert [island.queue for island in islands] == [0, 1, 2]
+    assert sum(len(island.workload.arrival_ns) for island in islands) == len(work.arrival_ns)
+    assert sum(island.requests for island in islands) == requests_of(work)
+    first = islands[0].workload
+    assert first.parent is not None
+    assert first.parent[:4].tolist() == [-1, 0, 0, 2]
+
+
+def test_a_parent_on_another_island_is_none(tmp_path: Path) -> None:
+    whole = offer(tiny_trace(tmp_path), arrivals="closed")
+    queue = np.arange(len(whole.workload.arrival_ns)) % 2  # requests here, acknowledgements there
+    requests, acknowledgements = split(whole, queue)
+    assert requests.workload.parent is not None
+    assert acknowledgements.workload.parent is not None
+    assert (requests.workload.parent[4:] >= 0).all()
+    assert (acknowledgements.workload.parent == -1).all()
+
+
+def test_a_queue_without_packets_is_an_island_too(tmp_path: Path) -> None:
+    whole = offer(tiny_trace(tmp_path), arrivals="closed")
+    islands = split(whole, np.full(len(whole.workload.arrival_ns), 1))
+    assert [len(island.workload.arrival_ns) for island in islands] == [0, 400]

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from replay.errors import ReplayError
+from replay.files import write_whole
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    place = tmp_path / "page.html"
+    write_whole(place, "one")
+    write_whole(place, "two µs")
+    assert place.read_text(encoding="utf-8") == "two µs"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ReplayError, match=r"none/page: cannot be written: No such file"):
+        write_whole(tmp_path / "none" / "page", "text")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ReplayError, match="Is a directory"):
+        write_whole(tmp_path, "text")
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(ReplayError, match="/dev/full: cannot be written: No space left"):
+        write_whole("/dev/full", "text")
+    assert not Path("/dev/full").is_file()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, "text")
+    assert os.read(reader, 10) == b"text"
+    os.close(reader)
+    assert pipe.is_fifo()

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from replay.errors import PolicyError, TraceError
+from replay.host import GENERIC, write_host
+from replay.policy import Policy
+from replay.report import FORMATS
+from replay.whatif import what_if
+from tests.tiny import tiny_trace
+
+HOST = replace(GENERIC, client_ns=20_000)
+
+
+def test_rows_stand_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
+    result = what_if(tiny_trace(tmp_path), host=HOST)
+    assert [(row.kind, row.policy) for row in result.rows] == [
+        ("measured", "base"),
+        ("model", "base"),
+        ("alternative", "defer20"),
+        ("alternative", "suspend20"),
+        ("measured", "suspend20"),
+        ("alternative", "fullbusy"),
+        ("bound", "zero-cost"),
+    ]
+    for row in result.rows:
+        told = row.policy in ("base", "suspend20") and row.kind != "measured"
+        assert (row.error_pct is not None) == told
+        assert row.latency_at == "client send to receive"
+    assert (result.trace, result.host, result.arrivals) == ("tiny", "generic-3ghz", "open")
+
+
+def test_replayed_rows_hold_what_every_replay_holds(tmp_path: Path) -> None:
+    result = what_if(tiny_trace(tmp_path), ["suspend20", "napibusy"], host=HOST)
+    bound = result.rows[-1]
+    for row in result.rows:
+        if row.kind == "measured":
+            continue
+        assert row.packets is not None
+        assert row.delivered is not None
+        assert row.dropped is not None
+        assert row.packets >= row.delivered + row.dropped
+        assert sum(share or 0.0 for share in row.cpu_pct.values()) == pytest.approx(100.0)
+        mean, least = row.latency_us["mean"], bound.latency_us["mean"]
+        assert mean is not None
+        assert least is not None
+        assert mean >= least
+        assert row.verdict == "ok"
+
+
+def test_nothing_is_free_but_the_bound_where_an_answer_takes_its_service(tmp_path: Path) -> None:
+    bound = what_if(tiny_trace(tmp_path), ["base"], host=HOST).rows[-1]
+    assert bound.kind == "bound"
+    # Half of the requests are served in 4 us, half in the generic 3.5 us; 20 us at the client.
+    assert bound.latency_us["mean"] == pytest.approx(23.75)
+    assert bound.cpu_pct["app"] == pytest.approx(100 * 200 * 3_750 / 1e9)
+
+
+def test_the_measured_policy_is_asked_only_once(tmp_path: Path) -> None:
+    result = what_if(tiny_trace(tmp_path), ["base", "defer50", "defer50"], host=HOST)
+    assert [row.policy for row in result.rows] == ["base", "base", "defer50", "zero-cost"]
+
+
+def test_without_a_policy_in_the_manifest_nothing_is_measured(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path, manifest={"policy": None}, outcomes=False)
+    result = what_if(trace)
+    assert [(row.kind, row.policy) for row in result.rows] == [
+        ("alternative", "base"),
+        ("alternative", "defer20"),
+        ("alternative", "suspend20"),
+        ("alternative", "fullbusy"),
+        ("bound", "zero-cost"),
+    ]
+    assert {row.latency_at for row in result.rows} == {"arrival to transmit"}
+    assert any("does not name its policy" in note for note in result.notes)
+    assert any("holds no kernel events" in note for note in result.notes)
+
+
+def test_a_load_that_was_not_measured_says_so(tmp_path: Path) -> None:
+    result = what_if(tiny_trace(tmp_path), ["defer20"], host=HOST, load=3)
+    assert [row.kind for row in result.rows] == ["model", "alternative", "bound"]
+    assert all(row.error_pct is None and row.load == 3 for row in result.rows)
+    assert any("base was not measured at this load" in note for note in result.notes)
+    assert any("load 3: the recorded arrivals in 1/3 of the time" in note for note in result.notes)
+    assert result.rows[0].rate("requests") == pytest.approx(600)
+
+
+def test_ends_that_differ_are_not_compared_and_both_are_said(tmp_path: Path) -> None:
+    result = what_if(tiny_trace(tmp_path), ["defer20"], host=GENERIC)
+    measured, model = result.rows[:2]
+    assert measured.latency_at == "client send to receive"
+    assert model.latency_at == "arrival to transmit"
+    assert model.error_pct is not None
+    assert "latency_p50" not in model.error_pct
+    assert "irqs" in model.error_pct
+    assert any("are not compared" in note for note in result.notes)
+
+
+def test_a_layout_leaves_the_model_as_recorded(tmp_path: Path) -> None:
+    result = what_if(tiny_trace(tmp_path), ["defer20"], host=HOST, queues=4, per_queue=True)
+    whole = [(row.kind, row.policy) for row in result.rows if row.queue is None]
+    assert whole == [
+        ("measured", "base"),
+        ("model", "base"),
+        ("alternative", "base"),
+        ("alternative", "defer20"),
+        ("bound", "zero-cost"),
+    ]
+    assert next(row.queue for row in result.rows if row.policy == "defer20") is None
+    for policy in ("defer20", "zero-cost"):
+        rows = [row for row in result.rows if row.policy == policy]
+        total, *queues = rows
+        assert [row.queue for row in queues] == sorted({row.queue for row in queues})
+        assert total.packets == sum(row.packets or 0 for row in queues)
+        assert total.irqs == sum(row.irqs or 0 for row in queues)
+    assert all(row.error_pct is None for row in result.rows if row.kind == "alternative")
+    assert any("published verification key" in note for note in result.notes)
+
+
+def test_any_number_of_threads_gives_the_same(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    texts = {
+        FORMATS["json"](what_if(trace, host=HOST, queues=8, per_queue=True, threads=threads))
+        for threads in (1, 2, 5)
+    }
+    assert len(texts) == 1
+
+
+def test_arrivals_closed_are_named(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    assert what_if(trace, ["base"], host=HOST, arrivals="closed").arrivals == "closed"
+    unknown = tiny_trace(tmp_path, name="unknown.trace", manifest={"loop": "unknown"})
+    notes = what_if(unknown, ["base"], host=HOST).notes
+    assert any("loop mode is not known: arrivals are open" in note for note in notes)
+
+
+def test_a_host_from_a_file(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    write_host(tmp_path / "host.toml", replace(HOST, name="mine"))
+    result = what_if(trace.path, ["base"], host=tmp_path / "host.toml")
+    assert result.host == "mine"
+    assert result.rows == what_if(trace, ["base"], host=HOST).rows
+
+
+def test_policies_may_be_objects(tmp_path: Path) -> None:
+    result = what_if(tiny_trace(tmp_path), [Policy("mine", weight=8)], host=HOST)
+    assert result.rows[-2].policy == "mine"
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ({"load": 0}, r"load = 0 is outside 0\.01 to 1000 times the recorded rate"),
+        ({"load": float("nan")}, "load = nan is outside"),
+        ({"load": 1001}, "load = 1001 is outside"),
+        ({"arrivals": "sometimes"}, "arrivals = 'sometimes' is none of auto, open, closed"),
+        ({"queues": 0}, "queues = 0 is outside 1 to 1024"),
+        ({"policies": ["suspendd20"]}, "unknown policy 'suspendd20'; did you mean suspend20"),
+        ({"policies": ["defer20:weight=0"]}, "weight = 0 is outside 1 to 65535 packets"),
+    ],
+)
+def test_a_question_that_cannot_be_asked(
+    tmp_path: Path, question: dict[str, object], message: str
+) -> None:
+    with pytest.raises(PolicyError, match=message):
+        what_if(tiny_trace(tmp_path), host=HOST, **question)  # type: ignore[arg-type]
+
+
+def test_a_trace_that_is_cut(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    packets = trace.path / "packets.arrow"
+    packets.write_bytes(packets.read_bytes()[:1_000])
+    with pytest.raises(TraceError, match=r"packets\.arrow: cut or not an Arrow file"):
+        what_if(trace.path, host=HOST)
