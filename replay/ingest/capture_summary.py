@@ -1,0 +1,147 @@
+"""What a capture holds, what was concluded from it and what it lacks, in lines for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from replay.ingest.messages import Counts
+from replay.ingest.records import Findings
+from replay.ingest.server import FROM_SERVER, TO_SERVER, Ends, Server, Sides, address_text
+from replay.ingest.times import Timed
+from replay.trace.schema import PacketStatus
+from replay.units import SECOND
+
+#: A connection waits for its answers if at least this share of its requests did.
+_NEARLY_ALL = 0.95
+_MOST_ADDRESSES = 16
+
+
+@dataclass
+class Told:
+    """Lines, and the manifest's entries that say the same."""
+
+    loop: str
+    found: list[str] = field(default_factory=list)
+    inferred: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    losses: dict[str, int] = field(default_factory=dict)
+
+
+def tell(
+    findings: Findings, timed: Timed, ends: Ends, side: Sides, server: Server, counts: Counts
+) -> Told:
+    """Return the lines about a capture that was read."""
+    told = Told(loop_of(counts))
+    _found(told, findings, timed, ends, counts)
+    _inferred(told, findings, timed, side, server, counts)
+    _lost(told, findings, timed)
+    return told
+
+
+def loop_of(counts: Counts) -> str:
+    """Return closed where requests follow answers, open where they do not, else unknown.
+
+    Unknown: one direction only, or no connection with two requests.
+    """
+    followers = counts.following + counts.overlapping
+    if not counts.answers or not followers:
+        return "unknown"
+    return "closed" if counts.following >= _NEARLY_ALL * followers else "open"
+
+
+def devices(findings: Findings) -> list[dict[str, Any]]:
+    """Return the manifest's devices: name (null where unknown), link type, snap length."""
+    return [
+        {"name": i.name, "link_type": i.link, "snaplen": i.snaplen} for i in findings.interfaces
+    ]
+
+
+def server_entry(server: Server) -> dict[str, Any]:
+    """Return the manifest's server: at most 16 addresses, port and protocol where known."""
+    return {
+        "addresses": [address_text(a) for a in server.addresses[:_MOST_ADDRESSES]],
+        "port": server.port,
+        "protocol": server.protocol,
+        "inferred": server.inferred,
+    }
+
+
+def gaps(findings: Findings, timed: Timed) -> list[dict[str, Any]]:
+    """Return the rows of the gaps table: cut or damaged, dropped by the capture, clock steps."""
+    rows: list[dict[str, Any]] = []
+    if findings.note:
+        rows.append({"start_ns": timed.duration, "end_ns": None, "cause": "cut", "lost": None})
+    if findings.dropped:
+        rows.append({"start_ns": None, "end_ns": None, "cause": "lost", "lost": findings.dropped})
+    for before, after in timed.steps:
+        rows.append({"start_ns": after, "end_ns": before, "cause": "clock", "lost": None})
+    return [{**row, "source": 0} for row in rows]
+
+
+def _found(told: Told, findings: Findings, timed: Timed, ends: Ends, counts: Counts) -> None:
+    packets, flows = len(timed.columns.time), len(ends.reverse)
+    connections = int(np.count_nonzero(ends.connection == np.arange(flows)))
+    told.found.append(
+        f"{packets:,} packets in {timed.duration / SECOND:.6g} s,"
+        f" {connections:,} connections in {flows:,} flows"
+    )
+    told.found.append(f"{counts.requests:,} requests, {counts.answers:,} packets of answers")
+    if len(findings.interfaces) > 1 or findings.sections > 1:
+        told.found.append(
+            f"{len(findings.interfaces):,} interfaces in {findings.sections:,} sections"
+        )
+
+
+def _inferred(
+    told: Told, findings: Findings, timed: Timed, side: Sides, server: Server, counts: Counts
+) -> None:
+    flows = int(np.count_nonzero(side == TO_SERVER) + np.count_nonzero(side == FROM_SERVER))
+    if server.inferred and server.port is None:
+        told.inferred.append("server: none, there is no TCP or UDP: name it with --server")
+    elif server.inferred:
+        told.inferred.append(
+            f"server: {server}, by SYNs and the port that most connections share"
+            f" ({flows:,} of {len(side):,} flows); --server names another"
+        )
+    followers = counts.following + counts.overlapping
+    share = f"{counts.following:,} of {followers:,} requests follow the answer before them"
+    told.inferred.append(f"arrivals: {told.loop}: {share}")
+    if counts.repeated:
+        told.inferred.append(
+            f"{counts.repeated:,} repeated TCP segments were taken as acknowledgements;"
+            " which of their copies arrived is not known"
+        )
+    if timed.untimed:
+        told.inferred.append(
+            f"{timed.untimed:,} packets have no time: they took that of the packet before them"
+        )
+    if timed.backwards:
+        told.inferred.append(
+            f"{timed.backwards:,} packets stood behind a later one: sorted by time"
+        )
+
+
+def _lost(told: Told, findings: Findings, timed: Timed) -> None:
+    if findings.note:
+        told.lost.append(f"{findings.note}: nothing behind it was read")
+    if findings.dropped:
+        told.lost.append(f"{findings.dropped:,} packets were dropped by the capture, it says")
+    if timed.steps:
+        told.lost.append(f"the clock was set back by a second or more {len(timed.steps):,} times")
+    status = np.bincount(timed.columns.status, minlength=len(PacketStatus))
+    for kind, what in (
+        (PacketStatus.CUT, "cut by the snap length within their headers"),
+        (PacketStatus.MALFORMED, "malformed"),
+        (PacketStatus.UNKNOWN, "of protocols or link types that are not decoded: without a flow"),
+    ):
+        if status[kind]:
+            told.lost.append(f"{status[kind]:,} packets are {what}")
+    told.lost.append("service times: a capture cannot tell them from waiting")
+    told.losses = {
+        "cut": int(findings.note is not None),
+        "dropped": findings.dropped,
+        **{kind.name.lower() + "_packets": int(status[kind]) for kind in PacketStatus if kind},
+    }

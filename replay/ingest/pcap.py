@@ -1,0 +1,105 @@
+"""A packet capture, pcap or pcapng, read into the tables of a bundle."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from replay.errors import TraceError
+from replay.ingest import capture_summary as summary
+from replay.ingest.capture_tables import flows_table, gaps_table, packets_table
+from replay.ingest.flows import NO_FLOW
+from replay.ingest.ingested import Ingested, source_entry
+from replay.ingest.messages import ASKS, PACKETS, STATISTICS, find_messages, summarise_flows
+from replay.ingest.packet import decode_capture
+from replay.ingest.pcap_walk import PcapCapture
+from replay.ingest.pcapng import PcapngCapture
+from replay.ingest.records import Bytes, Capture
+from replay.ingest.server import (
+    Server,
+    ends_of,
+    infer_server,
+    parse_server,
+    server_first,
+    sides,
+)
+from replay.ingest.sniff import sniff
+from replay.ingest.times import settle_times
+from replay.trace.bundle import Manifest
+
+_CAPTURES: dict[str, Callable[[Bytes, str], Capture]] = {
+    "pcap": PcapCapture,
+    "pcapng": PcapngCapture,
+}
+
+
+def read_capture(path: str | os.PathLike[str], *, server: str | None = None) -> Ingested:
+    """Read the pcap or pcapng file at `path`.
+
+    `server` names the host whose work the trace shows: ADDRESS, PORT or ADDRESS:PORT; without it,
+    the port that most connections share is taken. Times are nanoseconds since the first packet;
+    of a connection's two flows, the one to the server stands first. Raises TraceError where the
+    file cannot be read or `server` is not in it; a file cut or damaged later is read up to there.
+    """
+    place = Path(path)
+    named = None if server is None else parse_server(server)
+    kind = sniff(place)
+    if kind not in _CAPTURES:
+        raise TraceError(f"{place}: is {kind}, not a packet capture")
+    data = map_file(place)
+    with ThreadPoolExecutor(1) as other:
+        source = other.submit(source_entry, place)  # hashes while this thread decodes
+        tables, manifest, told = _read(data, _CAPTURES[kind](data, str(place)), named)
+        sources = [{**source.result(), "format": kind}]
+    return Ingested(tables, {"sources": sources, **manifest}, told.found, told.inferred, told.lost)
+
+
+def _read(
+    data: Bytes, capture: Capture, named: Server | None
+) -> tuple[dict[str, pa.Table], Manifest, summary.Told]:
+    """Return the tables, the manifest but its sources, and the lines of a summary."""
+    decoded = decode_capture(data, capture)
+    timed = settle_times(decoded.columns)
+    statistics = np.zeros((decoded.flows, STATISTICS), dtype=np.int64)
+    summarise_flows(timed.columns, statistics)
+    ends = ends_of(decoded.table, decoded.flows)
+    asks = statistics[:, ASKS]
+    side, server = sides(ends, named or infer_server(ends, asks, statistics[:, PACKETS]), asks)
+    messages, counts = find_messages(timed.columns, side, ends.connection)
+    order = server_first(ends, side)
+    number = np.full(decoded.flows + 1, NO_FLOW, dtype=np.int32)  # the last is for no flow
+    number[order] = np.arange(decoded.flows)
+    told = summary.tell(capture.findings, timed, ends, side, server, counts)
+    tables = {
+        "packets": packets_table(timed, number[timed.columns.flow], messages),
+        "flows": flows_table(decoded.table, order, statistics),
+        "gaps": gaps_table(summary.gaps(capture.findings, timed)),
+    }
+    manifest: Manifest = {
+        "clock": "realtime",
+        "origin_ns": timed.origin,
+        "duration_ns": timed.duration,
+        "devices": summary.devices(capture.findings),
+        "loop": told.loop,
+        "losses": told.losses,
+        "warnings": told.lost,
+        "server": summary.server_entry(server),
+        "host": {},
+    }
+    return tables, manifest, told
+
+
+def map_file(path: Path) -> Bytes:
+    """Return a file's bytes, memory-mapped and read-only. Raises TraceError where it cannot."""
+    try:
+        with path.open("rb") as file:
+            whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise TraceError(f"{path}: cannot be read: {error}") from None
+    return np.frombuffer(whole, dtype=np.uint8)

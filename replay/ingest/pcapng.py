@@ -1,0 +1,205 @@
+"""pcapng files: sections, each with its byte order and its interfaces, each with its own clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from replay.errors import TraceError
+from replay.ingest.pcapng_walk import (
+    DIVISOR,
+    INTERFACE,
+    INTERFACE_COLUMNS,
+    LIMIT,
+    OFFSET,
+    ROW,
+    SCALE,
+    SECTION,
+    SHIFT,
+    SNAPLEN,
+    walk_section,
+)
+from replay.ingest.records import (
+    CUT,
+    FULL,
+    MALFORMED,
+    STRUCTURE,
+    TIME_LIMIT,
+    Bytes,
+    Findings,
+    Int64s,
+    Interface,
+    new_block,
+)
+from replay.units import SECOND
+
+_ORDER_MAGICS = (b"\x1a\x2b\x3c\x4d", b"\x4d\x3c\x2b\x1a")  # big, little
+_MAX_INTERFACES = 65_535  # the packets table's device is 16 bits wide
+
+#: Options: of an interface, and of its statistics.
+_NAME, _RESOLUTION, _TIME_OFFSET = 2, 9, 14
+_STATISTICS_DROPS = (5, 7)  # isb_ifdrop, isb_osdrop
+
+
+class PcapngCapture:
+    """A pcapng file in memory. Raises TraceError where its first section cannot be read."""
+
+    def __init__(self, data: Bytes, name: str) -> None:
+        self._data = data
+        self._name = name
+        self.findings = Findings(sections=0)
+        self._at = 0
+        self._big = False
+        self._interfaces = 0  # of this section
+        self._table = np.empty((8, INTERFACE_COLUMNS), dtype=np.int64)  # theirs, and room for more
+        self._drops: dict[int, int] = {}  # a statistics block counts from the interface's start
+        problem = self._section()
+        if problem:
+            raise TraceError(f"{name}: {problem}")
+
+    def blocks(self) -> Iterator[tuple[Int64s, int, int]]:
+        """Yield (block, rows, bytes consumed); see records.Capture."""
+        block = new_block()
+        state = STRUCTURE
+        while state in (FULL, STRUCTURE):
+            self._at, rows, dropped, state = walk_section(
+                self._data, self._at, self._big, self._table[: self._interfaces], block
+            )
+            self.findings.dropped += dropped
+            if state == CUT:
+                self.findings.note = f"cut in the block at byte {self._at:,}"
+            elif state == MALFORMED:
+                self.findings.note = f"malformed block at byte {self._at:,}"
+            elif state == STRUCTURE:
+                problem = self._structure()
+                if problem:
+                    self.findings.note = problem
+                    state = MALFORMED
+            if rows or state not in (FULL, STRUCTURE):
+                yield block, rows, self._at
+        # Both kinds of count may tell of the same packets.
+        self.findings.dropped = max(self.findings.dropped, sum(self._drops.values()))
+
+    def _structure(self) -> str | None:
+        """Read the section, interface or statistics block here; return what is wrong with it."""
+        kind = self._u32(self._at)
+        if kind == SECTION:
+            return self._section()
+        end = self._end_of_block()
+        if isinstance(end, str):
+            return end
+        if kind == INTERFACE:
+            if end - self._at < 20:
+                return f"malformed interface block at byte {self._at:,}"
+            if len(self.findings.interfaces) == _MAX_INTERFACES:
+                return f"more than {_MAX_INTERFACES:,} interfaces at byte {self._at:,}"
+            self._interface(end)
+        elif end - self._at >= 24:
+            self._statistics(end)
+        self._at = end
+        return None
+
+    def _section(self) -> str | None:
+        """Start a section: its byte order, no interfaces. Return what is wrong with its block."""
+        if self._at + 28 > len(self._data):
+            return f"cut in the section block at byte {self._at:,}"
+        magic = self._data[self._at + 8 : self._at + 12].tobytes()
+        if magic not in _ORDER_MAGICS:
+            return f"the section block at byte {self._at:,} has no byte-order magic"
+        self._big = magic == _ORDER_MAGICS[0]
+        end = self._end_of_block()
+        if isinstance(end, str):
+            return end
+        if end - self._at < 28:
+            return f"malformed section block at byte {self._at:,}"
+        major, minor = self._u16(self._at + 12), self._u16(self._at + 14)
+        if (major, minor) not in ((1, 0), (1, 2)):  # 1.2 was written by mistake and is 1.0
+            return f"pcapng version {major}.{minor} at byte {self._at:,}; 1.0 can be read"
+        self._interfaces = 0
+        self.findings.sections += 1
+        self._at = end
+        return None
+
+    def _end_of_block(self) -> int | str:
+        """Return where the block here ends, or what is wrong with its length."""
+        total = self._u32(self._at + 4)
+        if total < 12 or total % 4:
+            return f"malformed block at byte {self._at:,}"
+        end = self._at + total
+        if end > len(self._data):
+            return f"cut in the block at byte {self._at:,}"
+        if self._u32(end - 4) != total:
+            return f"malformed block at byte {self._at:,}: its two lengths differ"
+        return end
+
+    def _interface(self, end: int) -> None:
+        """Add the interface that the block here describes."""
+        options = self._options(self._at + 16, end - 4)
+        snaplen = self._u32(self._at + 12)
+        name = options.get(_NAME, b"").split(b"\0")[0].decode("utf-8", "replace")
+        resolution = options.get(_RESOLUTION, b"\x06")[:1] or b"\x06"
+        offset_bytes = options.get(_TIME_OFFSET, b"")[:8]
+        offset = int.from_bytes(offset_bytes, "big" if self._big else "little", signed=True)
+        if self._interfaces == len(self._table):
+            self._table = np.concatenate([self._table, self._table])
+        row = self._table[self._interfaces]
+        self._interfaces += 1
+        row[SNAPLEN] = snaplen
+        row[ROW] = len(self.findings.interfaces)
+        row[SCALE], row[DIVISOR], row[SHIFT], row[LIMIT] = _clock(resolution[0])
+        row[OFFSET] = 0
+        if abs(offset) * SECOND < TIME_LIMIT:
+            row[OFFSET] = offset * SECOND
+        else:
+            row[LIMIT] = -1  # no tick of this interface is a time
+        self.findings.interfaces.append(Interface(self._u16(self._at + 8), snaplen, name or None))
+
+    def _statistics(self, end: int) -> None:
+        """Note what an interface says it dropped so far."""
+        options = self._options(self._at + 20, end - 4)
+        interface = self._u32(self._at + 8)
+        if interface < self._interfaces:
+            counts = [options.get(code, b"") for code in _STATISTICS_DROPS]
+            total = sum(self._number(count) for count in counts if len(count) == 8)
+            if total < 1 << 62:
+                self._drops[int(self._table[interface, ROW])] = total
+
+    def _options(self, at: int, end: int) -> dict[int, bytes]:
+        """Return a block's options by code, the first of each; those that do not fit are left."""
+        options: dict[int, bytes] = {}
+        while at + 4 <= end:
+            code, length = self._u16(at), self._u16(at + 2)
+            if code == 0 or at + 4 + length > end:
+                break
+            options.setdefault(code, self._data[at + 4 : at + 4 + length].tobytes())
+            at += 4 + (length + 3 & ~3)
+        return options
+
+    def _number(self, raw: bytes) -> int:
+        return int.from_bytes(raw, "big" if self._big else "little")
+
+    def _u16(self, at: int) -> int:
+        return self._number(self._data[at : at + 2].tobytes())
+
+    def _u32(self, at: int) -> int:
+        return self._number(self._data[at : at + 4].tobytes())
+
+
+def _clock(resolution: int) -> tuple[int, int, int, int]:
+    """Return scale, divisor, shift and limit of ticks of this if_tsresol byte.
+
+    Its highest bit chooses powers of two over powers of ten. A resolution finer than 10 ** -27
+    has no time that 64 bits can hold: its limit is below every tick.
+    """
+    exponent = resolution & 0x7F
+    if resolution & 0x80:
+        if exponent >= 63:
+            return 1, 1, exponent, (1 << 63) - 1
+        return 1, 1, exponent, min((TIME_LIMIT // SECOND) << exponent, (1 << 63) - 1)
+    if exponent <= 9:
+        scale = int(10 ** (9 - exponent))
+        return scale, 1, -1, TIME_LIMIT // scale
+    if exponent <= 27:
+        return 1, int(10 ** (exponent - 9)), -1, (1 << 63) - 1
+    return 1, 1, -1, -1

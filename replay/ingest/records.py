@@ -1,0 +1,99 @@
+"""The records of a capture file, a block at a time: where each packet lies, and when it came.
+
+Walkers (pcap_walk, pcapng_walk) fill blocks; the decoder (packet) reads them. A block is small
+enough to stay in the processor's cache between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.engine.accelerate import jit
+
+Int64s = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+#: Rows of a block.
+BLOCK = 16_384
+
+#: A packet whose record holds no time, or none that can be (before 1970, after 2116).
+NO_TIME = -1
+#: Times are below this many nanoseconds since 1970, so that their differences fit, too.
+TIME_LIMIT = 1 << 62
+
+#: How a walk through (a part of) a file ended.
+FULL, END, CUT, MALFORMED, STRUCTURE = 0, 1, 2, 3, 4
+
+#: Columns of a block, shape (BLOCK, 5): nanoseconds since 1970 or NO_TIME; the packet's first byte
+#: in the file; bytes captured; bytes on the wire; row of the interface.
+TIME, START, CAPTURED, LENGTH, INTERFACE = 0, 1, 2, 3, 4
+
+
+@dataclass
+class Interface:
+    """Where packets were captured: a name, where it is known, the link type and the snap length."""
+
+    link: int
+    snaplen: int
+    name: str | None = None
+
+
+@dataclass
+class Findings:
+    """What a walk has met so far, besides packets."""
+
+    interfaces: list[Interface] = field(default_factory=list)
+    dropped: int = 0  # packets the capture itself says it lost
+    sections: int = 1
+    note: str | None = None  # why the walk ended before the file's end
+
+
+class Capture(Protocol):
+    """A capture file that is walked once, from its start."""
+
+    findings: Findings
+
+    def blocks(self) -> Iterator[tuple[Int64s, int, int]]:
+        """Yield a block, the rows of it that are filled, and the bytes consumed so far.
+
+        The block's memory is used again for the next one.
+        """
+        ...
+
+
+def new_block() -> Int64s:
+    """Return memory for one block."""
+    return np.empty((BLOCK, 5), dtype=np.int64)
+
+
+@jit
+def u8(data: Bytes, at: int) -> int:
+    """Return the byte at `at`, wide enough to compute with."""
+    return np.int64(data[at])  # type: ignore[return-value]
+
+
+@jit
+def u16(data: Bytes, at: int, big: bool) -> int:
+    """Return the 16-bit number at `at`, in either byte order."""
+    one, other = u8(data, at), u8(data, at + 1)
+    return one << 8 | other if big else other << 8 | one
+
+
+@jit
+def u32(data: Bytes, at: int, big: bool) -> int:
+    """Return the 32-bit number at `at`, in either byte order."""
+    a, b, c, d = u8(data, at), u8(data, at + 1), u8(data, at + 2), u8(data, at + 3)
+    if big:
+        return a << 24 | b << 16 | c << 8 | d
+    return d << 24 | c << 16 | b << 8 | a
+
+
+@jit
+def u64(data: Bytes, at: int) -> int:
+    """Return the eight bytes at `at`, the first the highest, as a signed word."""
+    return u32(data, at, True) << 32 | u32(data, at + 4, True)
