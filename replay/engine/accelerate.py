@@ -12,13 +12,14 @@ from collections.abc import Callable
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 from numba import njit, types
 from numba.core import config
 
+settings: Any = config
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: A contiguous int64 array that a kernel only reads: Arrow's buffers are read-only.
@@ -29,16 +30,27 @@ BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 
 def jit(function: Function) -> Function:
     """Compile `function` without Python objects and without the GIL, cached for this user."""
+    return _compile(function)
+
+
+def jit_in_place(function: Function) -> Function:
+    """Compile like `jit` a function that allocates nothing: its arguments are not counted.
+
+    Counting references to every array at every call costs more than the calls of the engine do.
+    """
+    return _compile(function, _nrt=False)
+
+
+def _compile(function: Function, **options: Any) -> Function:
+    """Hand `function` to numba with this package's cache folder, where there is one."""
     folder = _cache_folder()
-    if folder is None:
-        compiled: Function = njit(nogil=True)(function)
-        return compiled
-    before, config.CACHE_DIR = config.CACHE_DIR, folder
+    before = settings.CACHE_DIR
+    settings.CACHE_DIR = folder or before
     try:
-        compiled = njit(nogil=True, cache=True)(function)
+        compiled: Any = njit(nogil=True, cache=folder is not None, **options)(function)
     finally:
-        config.CACHE_DIR = before
-    return compiled
+        settings.CACHE_DIR = before
+    return cast(Function, compiled)
 
 
 @cache
@@ -57,14 +69,14 @@ def _sources_hash() -> str:
     """Return a hash of all that decides the machine code: sources, numba, bounds checks."""
     package = Path(__file__).parent.parent
     state = blake2b(digest_size=10)
-    state.update(f"{numba.__version__} {config.BOUNDSCHECK}".encode())
+    state.update(f"{numba.__version__} {settings.BOUNDSCHECK}".encode())
     for room in ("engine", "ingest", "layout"):
         for source in sorted((package / room).glob("**/*.py")):
             state.update(source.read_bytes())
     return state.hexdigest()
 
 
-@jit
+@jit_in_place
 def bit_length(value: int) -> int:
     """Return the number of bits of `value`, 0 to 2^53: the exponent of its exact float."""
     return int((np.float64(value).view(np.int64) >> 52) - 1022) if value > 0 else 0

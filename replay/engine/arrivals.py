@@ -4,74 +4,98 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import jit
-from replay.engine.state import Constants, Packets
+from replay.engine.accelerate import jit_in_place
+from replay.engine.state import Packets
 from replay.units import NEVER
 
 
-@jit
-def materialise(s: Any, p: Packets, k: Constants, until: int) -> None:
+@jit_in_place
+def materialise(s: Any, p: Packets, k: Any, until: int) -> None:
     """Let the packets that arrive up to `until`, inclusive, arrive. Open arrivals: nothing to do.
 
     Safe as long as no response can be sent before `until`: only responses bring new arrivals.
     """
-    while s.pending > 0 and p.heap_time[0] <= until and p.heap_time[0] < k.end:
-        row = p.heap_row[0]
-        p.fill_when[s.known] = p.heap_time[0]
-        p.row[s.known] = row
-        p.fill_service[s.known] = p.workload_service[row]
+    m, first = p.memory, k.heap_time_at
+    while s.pending > 0 and m[first] <= until and m[first] < k.end:
+        row = m[k.heap_row_at]
+        m[k.when_at + s.known] = m[first]
+        m[k.row_at + s.known] = row
+        m[k.service_at + s.known] = m[k.workload_service_at + row]
         s.known += 1
         s.pending -= 1
-        _sift_down(p, s.pending)
+        _sift_down(p, k, s.pending)
 
 
-@jit
-def answer(s: Any, p: Packets, row: int) -> None:
+@jit_in_place
+def answer(s: Any, p: Packets, k: Any, row: int) -> None:
     """The response to packet `row` was sent: what follows it arrives after its think time."""
-    for index in range(p.first_child[row], p.first_child[row + 1]):
-        child = p.child[index]
-        _sift_up(p, s.pending, s.now + p.think[child], child)
+    m = p.memory
+    for index in range(m[k.first_child_at + row], m[k.first_child_at + row + 1]):
+        child = m[k.child_at + index]
+        _sift_up(p, k, s.pending, s.now + m[k.think_at + child], child)
         s.pending += 1
 
 
-@jit
-def next_arrival(s: Any, p: Packets) -> int:
+@jit_in_place
+def next_arrival(s: Any, p: Packets, k: Any) -> int:
     """Return when the next packet arrives that the ring has not seen, as far as is known."""
     if s.head < s.known:
         return int(p.when[s.head])
     if s.pending > 0:
-        return int(p.heap_time[0])
+        return int(p.memory[k.heap_time_at])
     return NEVER
 
 
-@jit
-def _sift_up(p: Packets, hole: int, time: int, row: int) -> None:
+@jit_in_place
+def _before(p: Packets, k: Any, first: int, time: int, row: int) -> bool:
+    """Whether the heap's packet at `first` arrives before (time, row)."""
+    first_time = p.memory[k.heap_time_at + first]
+    if first_time != time:
+        return bool(first_time < time)
+    return bool(p.memory[k.heap_row_at + first] <= row)
+
+
+@jit_in_place
+def _put(p: Packets, k: Any, hole: int, time: int, row: int) -> None:
+    """Put (time, row) into a place of the heap."""
+    p.memory[k.heap_time_at + hole] = time
+    p.memory[k.heap_row_at + hole] = row
+
+
+@jit_in_place
+def _move(p: Packets, k: Any, source: int, hole: int) -> None:
+    """Move a packet of the heap to another place."""
+    _put(p, k, hole, p.memory[k.heap_time_at + source], p.memory[k.heap_row_at + source])
+
+
+@jit_in_place
+def _sift_up(p: Packets, k: Any, hole: int, time: int, row: int) -> None:
     """Put (time, row) into the heap of `hole` packets; equal times are ordered by row."""
     while hole > 0:
         above = (hole - 1) >> 1
-        if (p.heap_time[above], p.heap_row[above]) <= (time, row):
+        if _before(p, k, above, time, row):
             break
-        p.heap_time[hole], p.heap_row[hole] = p.heap_time[above], p.heap_row[above]
+        _move(p, k, above, hole)
         hole = above
-    p.heap_time[hole], p.heap_row[hole] = time, row
+    _put(p, k, hole, time, row)
 
 
-@jit
-def _sift_down(p: Packets, size: int) -> None:
-    """Remove the first of `size` + 1 packets."""
-    time, row = p.heap_time[size], p.heap_row[size]
+@jit_in_place
+def _sift_down(p: Packets, k: Any, size: int) -> None:
+    """Remove the first of `size` + 1 packets: the last one sinks from its place."""
+    time, row = p.memory[k.heap_time_at + size], p.memory[k.heap_row_at + size]
     hole = 0
     while True:
         below = 2 * hole + 1
         if below >= size:
             break
-        if below + 1 < size and (p.heap_time[below + 1], p.heap_row[below + 1]) < (
-            p.heap_time[below],
-            p.heap_row[below],
+        right = below + 1
+        if right < size and _before(
+            p, k, right, p.memory[k.heap_time_at + below], p.memory[k.heap_row_at + below]
         ):
-            below += 1
-        if (time, row) <= (p.heap_time[below], p.heap_row[below]):
+            below = right
+        if not _before(p, k, below, time, row):
             break
-        p.heap_time[hole], p.heap_row[hole] = p.heap_time[below], p.heap_row[below]
+        _move(p, k, below, hole)
         hole = below
-    p.heap_time[hole], p.heap_row[hole] = time, row
+    _put(p, k, hole, time, row)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 from replay.engine.arrivals import materialise
 from replay.engine.ring import irq_time, refresh
-from replay.engine.state import APP, KSOFTIRQD, NAPI, NOBODY, SOFTIRQ, Constants, Packets
+from replay.engine.state import APP, KSOFTIRQD, NAPI, NOBODY, RUNNING, SOFTIRQ, Packets
 from replay.units import NEVER
 
 # What was taken by `take_interrupt`
 NOTHING, NAPI_SCHEDULED = 0, 1
 
 
-@jit
-def spend(s: Any, k: Constants, kind: int, until: int) -> None:
+@jit_in_place
+def spend(s: Any, k: Any, kind: int, until: int) -> None:
     """Let time pass up to `until`, or to the trace's end, as CPU time of that kind."""
     if until > k.end:
         until, s.over = k.end, 1
@@ -30,12 +30,27 @@ def spend(s: Any, k: Constants, kind: int, until: int) -> None:
         s.kernel += spent
 
 
-@jit
-def work_while_owned(s: Any, p: Packets, k: Constants, kind: int, cost: int) -> int:
+@jit_in_place
+def undisturbed(s: Any, k: Any, until: int) -> bool:
+    """Whether nothing can happen to whoever has the CPU before `until`."""
+    return bool(s.due >= until and until <= k.end and s.parked == RUNNING and not k.closed)
+
+
+@jit_in_place
+def work_while_owned(s: Any, p: Packets, k: Any, kind: int, cost: int) -> int:
     """Work for `cost` ns in NAPI or in a busy poll, whose interrupts cannot start another poll.
 
     Returns NAPI_SCHEDULED where NAPI was leaving and an interrupt called it back.
     """
+    if undisturbed(s, k, s.now + cost):
+        spend(s, k, kind, s.now + cost)
+        return NOTHING
+    return _work_disturbed(s, p, k, kind, cost)
+
+
+@jit_in_place
+def _work_disturbed(s: Any, p: Packets, k: Any, kind: int, cost: int) -> int:
+    """Work while interrupts are taken."""
     while True:
         if k.closed:
             materialise(s, p, k, s.now + cost)
@@ -51,8 +66,8 @@ def work_while_owned(s: Any, p: Packets, k: Constants, kind: int, cost: int) -> 
             return NAPI_SCHEDULED
 
 
-@jit
-def take_interrupt(s: Any, p: Packets, k: Constants) -> int:
+@jit_in_place
+def take_interrupt(s: Any, p: Packets, k: Any) -> int:
     """Run the handler of the interrupt that is due.
 
     Returns NAPI_SCHEDULED where it now owns the queue, or is allowed to run again.
@@ -86,7 +101,7 @@ def take_interrupt(s: Any, p: Packets, k: Constants) -> int:
     return result
 
 
-@jit
+@jit_in_place
 def schedule_napi(s: Any) -> int:
     """NAPI owns the queue from now on, in a softirq that begins anew."""
     s.owner = NAPI
@@ -94,16 +109,16 @@ def schedule_napi(s: Any) -> int:
     return NAPI_SCHEDULED
 
 
-@jit
-def wake(s: Any, k: Constants) -> None:
+@jit_in_place
+def wake(s: Any, k: Any) -> None:
     """Make the sleeping thread runnable. ksoftirqd, where it polls, keeps its slice."""
     s.asleep, s.need_resched = 0, 1
     if s.parked == KSOFTIRQD:
         s.ksoftirqd_turn, s.slice_end = 1, s.now + k.slice
 
 
-@jit
-def _handler(s: Any, k: Constants, cost: int) -> None:
+@jit_in_place
+def _handler(s: Any, k: Any, cost: int) -> None:
     """Spend a handler's time; nothing interrupts it."""
     until = s.now + cost
     if until > k.end:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 from replay.engine.arrivals import materialise
-from replay.engine.histogram import Histogram
+from replay.engine.histogram import BUCKETS, Histogram
 from replay.engine.outcome import CpuTime, Outcome, Times
 from replay.engine.ring import admit, refresh
-from replay.engine.state import Constants, Packets, constants, new_packets, new_state
+from replay.engine.state import Packets, new_constants, new_packets, new_state
 from replay.engine.thread import live
 from replay.engine.workload import Workload
 from replay.host import Host
@@ -26,7 +26,7 @@ def replay_island(
 
     Equal inputs give equal outcomes. Releases the GIL while it runs.
     """
-    k = constants(workload, policy, host, times)
+    k = new_constants(workload, policy, host, times)
     p = new_packets(workload, k)
     s = new_state()
     s.known = 0 if k.closed else len(p.when)
@@ -35,8 +35,8 @@ def replay_island(
     return _outcome(s, p, k, workload)
 
 
-@jit
-def _run(s: Any, p: Packets, k: Constants) -> None:
+@jit_in_place
+def _run(s: Any, p: Packets, k: Any) -> None:
     """Replay to the end, then look once more at who got into the ring."""
     s.latency_low = NEVER
     refresh(s, p, k)
@@ -46,13 +46,13 @@ def _run(s: Any, p: Packets, k: Constants) -> None:
     admit(s, p, k)
 
 
-def _outcome(s: Any, p: Packets, k: Constants, workload: Workload) -> Outcome:
+def _outcome(s: Any, p: Packets, k: Any, workload: Workload) -> Outcome:
     """Gather the results of a finished replay."""
     packets = int(s.known)
     served = int(s.served)
     busy = int(s.hardirq) + int(s.softirq) + int(s.kernel) + int(s.app)
     return Outcome(
-        duration_ns=k.end,
+        duration_ns=workload.duration_ns,
         packets=packets,
         requests=int(np.count_nonzero(p.service[:packets] >= 0)),
         delivered=int(s.delivered),
@@ -72,22 +72,26 @@ def _outcome(s: Any, p: Packets, k: Constants, workload: Workload) -> Outcome:
             softirq=int(s.softirq),
             kernel=int(s.kernel),
             app=int(s.app),
-            idle=k.end - busy,
+            idle=workload.duration_ns - busy,
         ),
         latency=Histogram(
-            p.latency,
+            p.memory[k.latency_at :][:BUCKETS],
             int(s.latency_sum),
             int(s.latency_low) if served else 0,
             int(s.latency_high),
         ),
-        poll_sizes=p.sizes,
+        poll_sizes=p.memory[k.sizes_at : k.delivered_at],
         times=_times(p, k, workload, packets) if k.times else None,
     )
 
 
-def _times(p: Packets, k: Constants, workload: Workload, packets: int) -> Times:
+def _times(p: Packets, k: Any, workload: Workload, packets: int) -> Times:
     """Return each packet's times in the workload's order."""
     arrival = np.full(len(workload.arrival_ns), -1, np.int64)
-    rows = p.row[:packets] if k.closed else slice(packets)
+    rows = p.memory[k.row_at :][:packets] if k.closed else slice(packets)
     arrival[rows] = p.when[:packets]
-    return Times(arrival, p.delivered, p.started, p.done)
+    count = len(arrival)
+    delivered, started, done = (
+        p.memory[at:][:count] for at in (k.delivered_at, k.started_at, k.done_at)
+    )
+    return Times(arrival, delivered, started, done)

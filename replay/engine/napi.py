@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import jit
-from replay.engine.cpu import NAPI_SCHEDULED, spend, wake, work_while_owned
-from replay.engine.ring import arm, refresh, take
+from replay.engine.accelerate import jit_in_place
+from replay.engine.cpu import NAPI_SCHEDULED, spend, undisturbed, wake, work_while_owned
+from replay.engine.ring import arm, refresh, row_of, take
 from replay.engine.state import (
     KERNEL,
     KSOFTIRQD,
     NOBODY,
     SOFTIRQ,
     THROTTLED,
-    Constants,
     Packets,
 )
 from replay.units import MILLISECOND
@@ -22,8 +21,8 @@ MAX_SOFTIRQ_RESTART = 10  # kernel/softirq.c
 MAX_SOFTIRQ_TIME = 2 * MILLISECOND
 
 
-@jit
-def run_napi(s: Any, p: Packets, k: Constants) -> None:
+@jit_in_place
+def run_napi(s: Any, p: Packets, k: Any) -> None:
     """Poll until the queue is empty and left, or NAPI has to wait for the CPU.
 
     net_rx_action and handle_softirqs, or napi_threaded_poll.
@@ -54,39 +53,38 @@ def run_napi(s: Any, p: Packets, k: Constants) -> None:
             return
 
 
-@jit
-def poll(s: Any, p: Packets, k: Constants, kind: int, cost: int, budget: int) -> int:
+@jit_in_place
+def poll(s: Any, p: Packets, k: Any, kind: int, cost: int, budget: int) -> int:
     """Poll once, in NAPI or in a busy loop. Returns the packets taken, at most `budget`."""
     bound = s.now + cost + budget * k.packet
     full = s.head + k.ring
-    quiet = s.due >= bound and bound <= k.end and not s.armed and s.parked != KSOFTIRQD
     roomy = s.tail <= s.head and (full >= s.known or p.when[full] > bound)
-    if quiet and roomy and not k.closed:
-        work = _undisturbed(s, p, k, kind, cost, budget)
+    if roomy and not s.armed and undisturbed(s, k, bound):
+        work = _take_undisturbed(s, p, k, kind, cost, budget)
     else:
-        work = _disturbed(s, p, k, kind, cost, budget)
+        work = _take_disturbed(s, p, k, kind, cost, budget)
         if s.over:
             return work
     s.polls += 1
     s.polls_empty += work == 0
     s.busy_polls += kind == KERNEL
-    p.sizes[work] += 1
+    p.memory[k.sizes_at + work] += 1
     return work
 
 
-@jit
-def _undisturbed(s: Any, p: Packets, k: Constants, kind: int, cost: int, budget: int) -> int:
+@jit_in_place
+def _take_undisturbed(s: Any, p: Packets, k: Any, kind: int, cost: int, budget: int) -> int:
     """Take packets while there are any: no interrupt is due, and none can be dropped."""
     now = s.now + cost
     first = packet = s.head
     last = min(first + budget, s.known)
-    requests = 0
-    while packet < last and p.when[packet] <= now:
-        now += k.packet
-        if p.service[packet] >= 0:
-            requests += 1
-        if k.times:
-            p.delivered[packet] = now
+    cost_each, times, requests = k.packet, k.times, 0
+    when, service = p.when, p.service
+    while packet < last and when[packet] <= now:
+        now += cost_each
+        requests += service[packet] >= 0
+        if times:
+            p.memory[k.delivered_at + packet] = now
         packet += 1
     spend(s, k, kind, now)
     s.head = packet
@@ -99,8 +97,8 @@ def _undisturbed(s: Any, p: Packets, k: Constants, kind: int, cost: int, budget:
     return int(packet - first)
 
 
-@jit
-def _disturbed(s: Any, p: Packets, k: Constants, kind: int, cost: int, budget: int) -> int:
+@jit_in_place
+def _take_disturbed(s: Any, p: Packets, k: Any, kind: int, cost: int, budget: int) -> int:
     """Take packets one by one, with all that can happen meanwhile."""
     work = 0
     work_while_owned(s, p, k, kind, cost)
@@ -113,7 +111,7 @@ def _disturbed(s: Any, p: Packets, k: Constants, kind: int, cost: int, budget: i
         if s.over:
             break
         if k.times:
-            p.delivered[p.row[packet] if k.closed else packet] = s.now
+            p.memory[k.delivered_at + row_of(p, k, packet)] = s.now
         if p.service[packet] >= 0:
             s.ready += 1
             s.napi_id = k.busy  # ep_poll_callback
@@ -122,8 +120,8 @@ def _disturbed(s: Any, p: Packets, k: Constants, kind: int, cost: int, budget: i
     return work
 
 
-@jit
-def complete(s: Any, p: Packets, k: Constants, work: int, driver: bool) -> bool:
+@jit_in_place
+def complete(s: Any, p: Packets, k: Any, work: int, driver: bool) -> bool:
     """napi_complete_done; whether NAPI is done. A driver then arms the interrupt."""
     arms, timeout = True, 0
     if work > 0:
@@ -146,8 +144,8 @@ def complete(s: Any, p: Packets, k: Constants, work: int, driver: bool) -> bool:
     return True
 
 
-@jit
-def _throttle(s: Any, p: Packets, k: Constants) -> None:
+@jit_in_place
+def _throttle(s: Any, p: Packets, k: Any) -> None:
     """sched_rt_runtime_exceeded: SCHED_FIFO threads get rt_runtime of each rt_period."""
     window = s.now // k.rt_period
     if window != s.rt_window:
@@ -158,8 +156,8 @@ def _throttle(s: Any, p: Packets, k: Constants) -> None:
         refresh(s, p, k)
 
 
-@jit
-def _hand_off(s: Any, k: Constants) -> None:
+@jit_in_place
+def _hand_off(s: Any, k: Any) -> None:
     """handle_softirqs: after ten passes, two milliseconds or a wake-up, ksoftirqd goes on."""
     if s.parked == KSOFTIRQD:  # it is ksoftirqd that polls
         if not s.asleep and s.now >= s.slice_end:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import jit
-from replay.engine.state import KSOFTIRQD, Constants, Packets
+from replay.engine.accelerate import jit_in_place
+from replay.engine.state import KSOFTIRQD, Packets
 from replay.units import NEVER
 
 
-@jit
-def admit(s: Any, p: Packets, k: Constants) -> None:
+@jit_in_place
+def admit(s: Any, p: Packets, k: Any) -> None:
     """Let in what has arrived by now; what finds the ring full is lost."""
     if s.tail < s.head:
         s.tail, s.in_ring = s.head, 0
@@ -25,8 +25,8 @@ def admit(s: Any, p: Packets, k: Constants) -> None:
         s.head += 1
 
 
-@jit
-def take(s: Any, p: Packets, k: Constants) -> int:
+@jit_in_place
+def take(s: Any, p: Packets, k: Any) -> int:
     """Take the first packet out of the ring; -1 where there is none."""
     admit(s, p, k)
     if s.head >= s.tail:
@@ -42,15 +42,15 @@ def take(s: Any, p: Packets, k: Constants) -> int:
     return packet
 
 
-@jit
-def arm(s: Any, p: Packets, k: Constants) -> None:
+@jit_in_place
+def arm(s: Any, p: Packets, k: Any) -> None:
     """The driver arms the interrupt; packets that wait are signalled by the same rule."""
     send_signal(s, p, k)
     s.armed, s.armed_at = 1, s.now
 
 
-@jit
-def send_signal(s: Any, p: Packets, k: Constants) -> None:
+@jit_in_place
+def send_signal(s: Any, p: Packets, k: Any) -> None:
     """An interrupt that the device has signalled by now comes, whatever happens to its packet."""
     if s.armed and s.irq_due == NEVER:
         signal = coalesce(s, p, k)
@@ -58,8 +58,8 @@ def send_signal(s: Any, p: Packets, k: Constants) -> None:
             s.irq_due = signal + k.irq_latency
 
 
-@jit
-def coalesce(s: Any, p: Packets, k: Constants) -> int:
+@jit_in_place
+def coalesce(s: Any, p: Packets, k: Any) -> int:
     """Return when the device signals: rx_delay after the first packet, or at the rx_frames-th."""
     if s.head >= s.known:
         return NEVER
@@ -70,11 +70,11 @@ def coalesce(s: Any, p: Packets, k: Constants) -> int:
         nth = _nth_accepted(s, p, k)
         if nth < s.known:
             signal = min(signal, p.when[nth])
-    return max(signal, s.armed_at)
+    return int(max(signal, s.armed_at))
 
 
-@jit
-def _nth_accepted(s: Any, p: Packets, k: Constants) -> int:
+@jit_in_place
+def _nth_accepted(s: Any, p: Packets, k: Any) -> int:
     """Return the rx_frames-th packet that is, or will be, in the ring."""
     if k.rx_frames > k.ring:
         return NEVER
@@ -85,12 +85,12 @@ def _nth_accepted(s: Any, p: Packets, k: Constants) -> int:
     for packet in range(s.head, s.tail):
         missing -= 1 - p.lost[packet]
         if missing == 0:
-            return int(packet)
+            return packet
     return int(s.tail + missing - 1)
 
 
-@jit
-def irq_time(s: Any, p: Packets, k: Constants) -> int:
+@jit_in_place
+def irq_time(s: Any, p: Packets, k: Any) -> int:
     """Return when the device's interrupt is due, as far as arrivals are known."""
     if not s.armed or s.irq_due < NEVER:
         return int(s.irq_due)
@@ -98,8 +98,8 @@ def irq_time(s: Any, p: Packets, k: Constants) -> int:
     return int(signal + k.irq_latency) if signal < NEVER else NEVER
 
 
-@jit
-def refresh(s: Any, p: Packets, k: Constants) -> None:
+@jit_in_place
+def refresh(s: Any, p: Packets, k: Any) -> None:
     """Recompute when the next interrupt or scheduler event is due."""
     due = irq_time(s, p, k)
     if s.timer < NEVER:
@@ -107,9 +107,15 @@ def refresh(s: Any, p: Packets, k: Constants) -> None:
     s.due = min(due, s.wakes_at, s.unthrottle)
 
 
-@jit
+@jit_in_place
 def thread_due(s: Any) -> int:
     """Return when the thread loses the CPU, unless it ends its work before."""
     if s.parked == KSOFTIRQD:
         return min(s.due, s.slice_end)
     return int(s.due)
+
+
+@jit_in_place
+def row_of(p: Packets, k: Any, packet: int) -> int:
+    """Return which packet of the workload is the one that arrived as number `packet`."""
+    return int(p.memory[k.row_at + packet]) if k.closed else packet

@@ -82,167 +82,173 @@ STATE = np.dtype(
 )
 
 
-class Constants(NamedTuple):
-    """Numbers that a replay does not change: policy, host and the trace's end. ns and packets."""
-
-    end: int
-    closed: int
-    times: int  # whether each packet's times are written
-    rx_delay: int  # -1: no timer, frames only
-    rx_frames: int
-    weight: int
-    defer: int
-    timeout: int
-    suspend: int
-    usecs: int
-    budget: int
-    prefer: int
-    busy: int
-    threaded: int
-    epoll_timeout: int
-    irq_latency: int
-    irq: int
-    timer_latency: int
-    timer: int
-    poll: int
-    packet: int
-    exit: int
-    wake: int
-    sleep: int
-    epoll: int
-    event: int
-    busy_poll: int
-    ring: int
-    rt_period: int
-    rt_runtime: int
-    slice: int
+#: Numbers that a replay does not change, all int64: policy, host, the trace's end (ns, packets),
+#: and where in `Packets.memory` each array begins.
+CONSTANTS = np.dtype(
+    [
+        (name, np.int64)
+        for name in [
+            "end",
+            "closed",
+            "times",  # whether each packet's times are written
+            "rx_delay",  # -1: no timer, frames only
+            "rx_frames",
+            "weight",
+            "defer",
+            "timeout",
+            "suspend",
+            "usecs",
+            "budget",
+            "prefer",
+            "busy",
+            "threaded",
+            "epoll_timeout",
+            "irq_latency",
+            "irq",
+            "timer_latency",
+            "timer",
+            "poll",
+            "packet",
+            "exit",
+            "wake",
+            "sleep",
+            "epoll",
+            "event",
+            "busy_poll",
+            "ring",
+            "rt_period",
+            "rt_runtime",
+            "slice",
+            # results: latencies by bucket, polls by their packets, times by packet
+            "latency_at",
+            "sizes_at",
+            "delivered_at",
+            "started_at",
+            "done_at",
+            # closed arrivals: packets in the order they arrive, and which of the workload they are
+            "when_at",
+            "service_at",
+            "row_at",
+            # the workload's packets, and a heap of those whose time is known
+            "workload_service_at",
+            "think_at",
+            "first_child_at",  # packet i is followed by child[first_child[i] : first_child[i + 1]]
+            "child_at",
+            "heap_time_at",
+            "heap_row_at",
+            "memory_size",
+        ]
+    ]
+)
 
 
 class Packets(NamedTuple):
-    """Packets in the order they arrive, shape (packets,), and where results go."""
+    """Packets in the order they arrive. Few arrays: each costs seven words at every call."""
 
-    when: Int64s  # read-only
-    service: Int64s  # read-only
-    fill_when: Int64s  # closed: the same memory as `when`, filled in as packets arrive
-    fill_service: Int64s
-    lost: npt.NDArray[np.uint8]  # 1: the ring was full
-    row: Int64s  # closed: which packet of the workload it is
-    # closed arrivals: the workload's packets, and a heap of those whose time is known
-    workload_service: Int64s
-    think: Int64s
-    first_child: Int64s  # of packet i: child[first_child[i]] up to child[first_child[i + 1]]
-    child: Int64s
-    heap_time: Int64s
-    heap_row: Int64s
-    # results
-    latency: Int64s  # histogram, shape (BUCKETS,)
-    sizes: Int64s  # polls by their number of packets
-    delivered: Int64s
-    started: Int64s
-    done: Int64s
+    when: Int64s  # read-only, shape (packets,)
+    service: Int64s  # read-only, shape (packets,)
+    lost: npt.NDArray[np.uint8]  # 1: the ring was full; shape (packets,)
+    memory: Int64s  # all that is written and grows with the packets, one array after another
 
 
-def constants(workload: Workload, policy: Policy, host: Host, times: bool) -> Constants:
+def new_constants(workload: Workload, policy: Policy, host: Host, times: bool) -> np.record:
     """Return the numbers of a scenario. What the policy leaves open, the host says."""
     rx_usecs = host.rx_usecs if policy.rx_usecs is None else policy.rx_usecs
     rx_frames = host.rx_frames if policy.rx_frames is None else policy.rx_frames
     threaded = host.threaded if policy.threaded is None else policy.threaded
-    return Constants(
-        end=workload.duration_ns,
-        closed=int(workload.closed),
-        times=int(times),
-        rx_delay=rx_usecs * MICROSECOND if rx_usecs or not rx_frames else -1,
-        rx_frames=rx_frames,
-        weight=policy.weight,
-        defer=policy.defer_hard_irqs,
-        timeout=policy.gro_flush_timeout_ns,
-        suspend=policy.irq_suspend_timeout_ns,
-        usecs=policy.busy_poll_usecs,
-        budget=policy.busy_poll_budget,
-        prefer=int(policy.prefer_busy_poll),
-        busy=int(policy.busy_polls),
-        threaded=int(threaded),
-        epoll_timeout=policy.epoll_timeout_ns,
-        irq_latency=host.irq_latency_ns,
-        irq=host.irq_ns,
-        timer_latency=host.timer_latency_ns,
-        timer=host.timer_ns,
-        poll=host.poll_ns,
-        packet=host.packet_ns,
-        exit=host.exit_ns,
-        wake=host.wake_ns,
-        sleep=host.sleep_ns,
-        epoll=host.epoll_ns,
-        event=host.event_ns,
-        busy_poll=host.busy_poll_ns,
-        ring=host.ring,
-        rt_period=host.rt_period_ns,
-        rt_runtime=host.rt_runtime_ns,
-        slice=host.slice_ns,
-    )
+    k: np.record = np.zeros(1, CONSTANTS).view(np.recarray)[0]
+    k.end = workload.duration_ns
+    k.closed = workload.closed
+    k.times = times
+    k.rx_delay = rx_usecs * MICROSECOND if rx_usecs or not rx_frames else -1
+    k.rx_frames = rx_frames
+    k.weight = policy.weight
+    k.defer = policy.defer_hard_irqs
+    k.timeout = policy.gro_flush_timeout_ns
+    k.suspend = policy.irq_suspend_timeout_ns
+    k.usecs = policy.busy_poll_usecs
+    k.budget = policy.busy_poll_budget
+    k.prefer = policy.prefer_busy_poll
+    k.busy = policy.busy_polls
+    k.threaded = threaded
+    k.epoll_timeout = policy.epoll_timeout_ns
+    for name in _COSTS:
+        k[name] = getattr(host, f"{name}_ns")
+    k.ring = host.ring
+    _lay_out(k, len(workload.arrival_ns))
+    return k
+
+
+_COSTS = (
+    *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit"),
+    *("wake", "sleep", "epoll", "event", "busy_poll", "rt_period", "rt_runtime", "slice"),
+)
+
+
+def _lay_out(k: np.record, packets: int) -> None:
+    """Say where in the memory each array begins."""
+    times, closed = packets * int(k.times), packets * int(k.closed)
+    sizes = {
+        "latency": BUCKETS,
+        "sizes": max(int(k.weight), int(k.budget)) + 1,
+        "delivered": times,
+        "started": times,
+        "done": times,
+        "when": closed,
+        "service": closed,
+        "row": closed,
+        "workload_service": closed,
+        "think": closed,
+        "first_child": closed + int(k.closed),
+        "child": closed,
+        "heap_time": closed,
+        "heap_row": closed,
+    }
+    for name, size in sizes.items():
+        k[f"{name}_at"] = k.memory_size
+        k.memory_size += size
 
 
 def new_state() -> np.record:
     """Return the state before the trace: the thread sleeps, the interrupt is armed."""
-    state = np.zeros(1, STATE).view(np.recarray)[0]
+    state: np.record = np.zeros(1, STATE).view(np.recarray)[0]
     state.armed = 1
     for name in ("due", "irq_due", "timer", "unthrottle", "slice_end", "wakes_at"):
         state[name] = NEVER
     return state
 
 
-def new_packets(workload: Workload, constants: Constants) -> Packets:
+def new_packets(workload: Workload, k: np.record) -> Packets:
     """Lay out the arrays of a replay; open arrivals are used where they lie, read-only."""
-    offered = int(np.searchsorted(workload.arrival_ns, workload.duration_ns))
-    count = len(workload.arrival_ns)
-    none = np.empty(0, np.int64)
-    shape = count if constants.times else 0
-    results = {
-        "latency": np.zeros(BUCKETS, np.int64),
-        "sizes": np.zeros(max(constants.weight, constants.budget) + 1, np.int64),
-        "delivered": np.full(shape, -1, np.int64),
-        "started": np.full(shape, -1, np.int64),
-        "done": np.full(shape, -1, np.int64),
-    }
+    memory = np.zeros(int(k.memory_size), np.int64)
+    if k.times:
+        memory[k.delivered_at : k.done_at + len(workload.arrival_ns)] = -1
     if workload.parent is None or workload.think_ns is None:
-        return Packets(
-            when=_read_only(workload.arrival_ns[:offered]),
-            service=_read_only(workload.service_ns[:offered]),
-            fill_when=none,
-            fill_service=none,
-            lost=np.zeros(offered, np.uint8),
-            row=none,
-            workload_service=_read_only(none),
-            think=_read_only(none),
-            first_child=none,
-            child=none,
-            heap_time=none,
-            heap_row=none,
-            **results,
-        )
-    parent = workload.parent
-    order = np.argsort(parent, kind="stable").astype(np.int64)
-    first = np.searchsorted(parent[order], np.arange(count + 1)).astype(np.int64)
-    roots = np.flatnonzero(parent < 0).astype(np.int64)
+        offered = int(np.searchsorted(workload.arrival_ns, workload.duration_ns))
+        when, service = workload.arrival_ns[:offered], workload.service_ns[:offered]
+    else:
+        count = len(workload.arrival_ns)
+        when = memory[k.when_at :][:count]
+        service = memory[k.service_at :][:count]
+        _plan_closed_arrivals(workload, workload.parent, workload.think_ns, k, memory)
+    lost = np.zeros(len(when), np.uint8)
+    return Packets(_read_only(when), _read_only(service), lost, memory)
+
+
+def _plan_closed_arrivals(
+    workload: Workload, parent: Int64s, think: Int64s, k: np.record, memory: Int64s
+) -> None:
+    """Write who follows whom, and begin the heap with the packets that follow nobody."""
+    count = len(parent)
+    order = np.argsort(parent, kind="stable")
+    roots = np.flatnonzero(parent < 0)
     roots = roots[np.lexsort((roots, workload.arrival_ns[roots]))]
-    heap_time, heap_row = np.empty(count, np.int64), np.empty(count, np.int64)
-    heap_time[: len(roots)], heap_row[: len(roots)] = workload.arrival_ns[roots], roots
-    when, service = np.empty(count, np.int64), np.empty(count, np.int64)
-    return Packets(
-        when=_read_only(when),
-        service=_read_only(service),
-        fill_when=when,
-        fill_service=service,
-        lost=np.zeros(count, np.uint8),
-        row=np.empty(count, np.int64),
-        workload_service=_read_only(workload.service_ns),
-        think=_read_only(workload.think_ns),
-        first_child=first,
-        child=order,
-        heap_time=heap_time,
-        heap_row=heap_row,
-        **results,
-    )
+    memory[k.workload_service_at :][:count] = workload.service_ns
+    memory[k.think_at :][:count] = think
+    memory[k.first_child_at :][: count + 1] = np.searchsorted(parent[order], np.arange(count + 1))
+    memory[k.child_at :][:count] = order
+    memory[k.heap_time_at :][: len(roots)] = workload.arrival_ns[roots]
+    memory[k.heap_row_at :][: len(roots)] = roots
 
 
 def _read_only(values: Int64s) -> Int64s:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import bit_length, jit
+from replay.engine.accelerate import bit_length, jit_in_place
 from replay.engine.arrivals import answer, materialise, next_arrival
-from replay.engine.cpu import NAPI_SCHEDULED, schedule_napi, spend, take_interrupt
+from replay.engine.cpu import NAPI_SCHEDULED, schedule_napi, spend, take_interrupt, undisturbed
 from replay.engine.histogram import MAX_BITS, SUB_BITS
 from replay.engine.napi import complete, poll, run_napi
-from replay.engine.ring import refresh, thread_due
-from replay.engine.state import APP, BUSY, KERNEL, KSOFTIRQD, NOBODY, Constants, Packets
+from replay.engine.ring import refresh, row_of, thread_due
+from replay.engine.state import APP, BUSY, KERNEL, KSOFTIRQD, NOBODY, Packets
 from replay.units import BUSY_POLL_TICK, NEVER
 
 
-@jit
-def work(s: Any, p: Packets, k: Constants, kind: int, cost: int) -> None:
+@jit_in_place
+def work(s: Any, p: Packets, k: Any, kind: int, cost: int) -> None:
     """Work for `cost` ns in the thread; interrupts and the polls that they start come first."""
+    if undisturbed(s, k, s.now + cost):
+        spend(s, k, kind, s.now + cost)
+    else:
+        _work_disturbed(s, p, k, kind, cost)
+
+
+@jit_in_place
+def _work_disturbed(s: Any, p: Packets, k: Any, kind: int, cost: int) -> None:
+    """Work while interrupts are taken."""
     while True:
         if k.closed:
             materialise(s, p, k, s.now + cost)
@@ -34,8 +43,8 @@ def work(s: Any, p: Packets, k: Constants, kind: int, cost: int) -> None:
             return
 
 
-@jit
-def _interrupted(s: Any, p: Packets, k: Constants) -> None:
+@jit_in_place
+def _interrupted(s: Any, p: Packets, k: Any) -> None:
     """Take what is due while the thread has the CPU: an interrupt, or the end of its slice."""
     parked = s.parked == KSOFTIRQD
     if s.due <= s.now:
@@ -50,8 +59,8 @@ def _interrupted(s: Any, p: Packets, k: Constants) -> None:
         run_napi(s, p, k)
 
 
-@jit
-def live(s: Any, p: Packets, k: Constants) -> None:
+@jit_in_place
+def live(s: Any, p: Packets, k: Any) -> None:
     """Live from the first sleep to the trace's end."""
     s.serving = 0
     sleep(s, p, k, 0)
@@ -75,8 +84,8 @@ def live(s: Any, p: Packets, k: Constants) -> None:
                 sleep(s, p, k, called)
 
 
-@jit
-def sleep(s: Any, p: Packets, k: Constants, called: int) -> None:
+@jit_in_place
+def sleep(s: Any, p: Packets, k: Any, called: int) -> None:
     """Sleep until a request is ready or the timeout of the call made at `called` is over."""
     s.asleep, s.need_resched = 1, 0
     if k.epoll_timeout >= 0:
@@ -86,8 +95,9 @@ def sleep(s: Any, p: Packets, k: Constants, called: int) -> None:
         run_napi(s, p, k)
     while s.asleep and not s.over:
         if k.closed:
-            while s.pending > 0 and p.heap_time[0] <= s.due and p.heap_time[0] < k.end:
-                materialise(s, p, k, p.heap_time[0])
+            # one at a time: each may bring the next interrupt nearer
+            while s.pending > 0 and p.memory[k.heap_time_at] <= min(s.due, k.end - 1):
+                materialise(s, p, k, p.memory[k.heap_time_at])
                 refresh(s, p, k)
         if s.due >= k.end:
             s.now, s.over = k.end, 1
@@ -103,8 +113,8 @@ def sleep(s: Any, p: Packets, k: Constants, called: int) -> None:
     work(s, p, k, KERNEL, k.wake)
 
 
-@jit
-def _return_events(s: Any, p: Packets, k: Constants) -> None:
+@jit_in_place
+def _return_events(s: Any, p: Packets, k: Any) -> None:
     """Return from epoll_wait with all that is ready, and serve it."""
     batch = s.ready
     s.ready = 0
@@ -115,38 +125,81 @@ def _return_events(s: Any, p: Packets, k: Constants) -> None:
     if k.prefer and k.suspend > 0 and s.napi_id:  # napi_suspend_irqs
         s.timer = s.now + k.suspend
         refresh(s, p, k)
-    packet = s.serving
-    for _ in range(batch):
-        while p.service[packet] < 0 or p.lost[packet]:
+    while batch > 0 and not s.over:
+        batch -= _serve_undisturbed(s, p, k, batch)
+        if batch > 0:
+            _serve(s, p, k)
+            batch -= 1
+
+
+@jit_in_place
+def _serve_undisturbed(s: Any, p: Packets, k: Any, batch: int) -> int:
+    """Serve requests for as long as nothing else happens. Returns how many, at most `batch`."""
+    if not undisturbed(s, k, s.now):
+        return 0
+    latest = min(s.due, k.end)
+    when, service, lost, memory = p.when, p.service, p.lost, p.memory
+    now, packet, times = s.now, s.serving, k.times
+    total, low, high = 0, s.latency_low, s.latency_high
+    served = 0
+    while served < batch:
+        while service[packet] < 0 or lost[packet]:
             packet += 1
-        if k.times:
-            p.started[p.row[packet] if k.closed else packet] = s.now
-        work(s, p, k, APP, p.service[packet])
-        if s.over:
-            return
-        if k.times:
-            p.done[p.row[packet] if k.closed else packet] = s.now
-        _record(s, p, s.now - p.when[packet])
-        if k.closed:
-            answer(s, p, p.row[packet])
-        s.served += 1
+        until = now + service[packet]
+        if until > latest:
+            break
+        if times:
+            memory[k.started_at + packet] = now
+            memory[k.done_at + packet] = until
+        now = until
+        latency = now - when[packet]
+        memory[k.latency_at + bucket(latency)] += 1
+        total += latency
+        low, high = min(low, latency), max(high, latency)
         packet += 1
-    s.serving = packet
+        served += 1
+    s.app += now - s.now
+    s.now, s.serving = now, packet
+    s.latency_sum += total
+    s.latency_low, s.latency_high = low, high
+    s.served += served
+    return served
 
 
-@jit
-def _record(s: Any, p: Packets, latency: int) -> None:
-    """Count a latency in its bucket (see histogram.py)."""
-    clipped = min(latency, (1 << MAX_BITS) - 1)
-    shift = max(bit_length(clipped) - SUB_BITS, 0)
-    p.latency[(shift << (SUB_BITS - 1)) + (clipped >> shift)] += 1
+@jit_in_place
+def _serve(s: Any, p: Packets, k: Any) -> None:
+    """Serve the next request, with all that can happen meanwhile."""
+    packet = s.serving
+    while p.service[packet] < 0 or p.lost[packet]:
+        packet += 1
+    if k.times:
+        p.memory[k.started_at + row_of(p, k, packet)] = s.now
+    work(s, p, k, APP, p.service[packet])
+    if s.over:
+        return
+    if k.times:
+        p.memory[k.done_at + row_of(p, k, packet)] = s.now
+    latency = s.now - p.when[packet]
+    p.memory[k.latency_at + bucket(latency)] += 1
     s.latency_sum += latency
     s.latency_low = min(s.latency_low, latency)
     s.latency_high = max(s.latency_high, latency)
+    s.served += 1
+    s.serving = packet + 1
+    if k.closed:
+        answer(s, p, k, p.memory[k.row_at + packet])
 
 
-@jit
-def _busy_loop(s: Any, p: Packets, k: Constants) -> None:
+@jit_in_place
+def bucket(latency: int) -> int:
+    """Return the histogram's bucket of a latency (see histogram.py)."""
+    clipped = min(latency, (1 << MAX_BITS) - 1)
+    shift = max(bit_length(clipped) - SUB_BITS, 0)
+    return int((shift << (SUB_BITS - 1)) + (clipped >> shift))
+
+
+@jit_in_place
+def _busy_loop(s: Any, p: Packets, k: Any) -> None:
     """napi_busy_loop, then napi_resume_irqs where it found nothing."""
     limit = (s.now // BUSY_POLL_TICK + k.usecs + 1) * BUSY_POLL_TICK
     grabbed = False
@@ -162,7 +215,7 @@ def _busy_loop(s: Any, p: Packets, k: Constants) -> None:
                 return
             if s.now == before and s.ready == 0 and k.usecs > 0:
                 # polling for free: look again when something can have changed
-                work(s, p, k, KERNEL, max(0, min(limit, next_arrival(s, p)) - s.now))
+                work(s, p, k, KERNEL, max(0, min(limit, next_arrival(s, p, k)) - s.now))
         else:
             if k.prefer:
                 s.prefer_bit = 1
@@ -190,23 +243,23 @@ def _busy_loop(s: Any, p: Packets, k: Constants) -> None:
     s.napi_id = 0
 
 
-@jit
-def _skip_empty_polls(s: Any, p: Packets, k: Constants, limit: int) -> None:
+@jit_in_place
+def _skip_empty_polls(s: Any, p: Packets, k: Any, limit: int) -> None:
     """Count the polls that end before anything can happen, all at once."""
     if k.busy_poll == 0:
         return
-    until = min(limit, next_arrival(s, p))
+    until = min(limit, next_arrival(s, p, k))
     polls = min((until - s.now - 1) // k.busy_poll, (min(s.due, k.end) - s.now) // k.busy_poll)
     if polls > 0:
         spend(s, k, KERNEL, s.now + polls * k.busy_poll)
         s.polls += polls
         s.polls_empty += polls
         s.busy_polls += polls
-        p.sizes[0] += polls
+        p.memory[k.sizes_at] += polls
 
 
-@jit
-def _stop(s: Any, p: Packets, k: Constants) -> None:
+@jit_in_place
+def _stop(s: Any, p: Packets, k: Any) -> None:
     """busy_poll_stop: one more poll, always."""
     s.missed = 0
     skip = False
