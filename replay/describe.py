@@ -23,7 +23,7 @@ def head(
         f" packets, {requests_of(work):,} requests, {queues} queue{'s'[: queues != 1]}",
         "arrivals": f"{how}{faster}: {truth.offered_per_s:,.0f} requests/s offered",
         "host": f"{host.name} ({host.about})" if host.about else host.name,
-        "latency": f"{truth.latency_at}, us",
+        "latency": f"{truth.latency_at}, µs",
         "engine": f"replay {__version__}",
     }
 

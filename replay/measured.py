@@ -163,6 +163,10 @@ def _row(
         verdict = "saturated" if served < (1 - UNANSWERED) * offered_per_s else "ok"
     cpu: dict[str, float | None] = dict.fromkeys(CPU_WORK)
     cpu["softirq"], cpu["idle"] = median("cpu_softirq"), median("cpu_idle")
+    intervals = {name: (spread.q1, spread.q3) for name, spread in sorted(spreads.items())}
+    if "cpu_idle" in intervals:
+        low, high = intervals["cpu_idle"]
+        intervals["cpu_busy"] = (100.0 - high, 100.0 - low)
     seen = any(name.startswith("latency_") for name in spreads)
     return Row(
         kind="measured",
@@ -175,6 +179,6 @@ def _row(
         latency_us={name: median(f"latency_{name}") for name in LATENCIES},
         cpu_pct=cpu,
         verdict=verdict,
-        intervals={name: (spread.q1, spread.q3) for name, spread in sorted(spreads.items())},
+        intervals=intervals,
         cpu_thread_pct=median("cpu_thread"),
     )

@@ -11,13 +11,24 @@ import typer
 def ingest(
     source: Annotated[
         list[Path],
-        typer.Argument(help="perf.data, pcap or pcapng files of one host; told by their content."),
+        typer.Argument(help="perf.data, pcap or pcapng; told apart by content, not by name."),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="NAME.trace", help="The bundle to write.")
     ],
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS][:PORT]",
+            help="Of a capture: the host whose work is traced. Default: the port most flows share.",
+        ),
+    ] = None,
+    compress: Annotated[
+        str | None,
+        typer.Option(metavar="zstd|lz4", help="Smaller, for shipping; default: memory-mapped."),
+    ] = None,
 ) -> None:
-    """Read recordings into a bundle, and say what was found, inferred and lost."""
+    """Read a recording into a bundle, and say what was found, inferred and lost."""
     from replay.ingest.ingest import ingest as read
 
-    typer.echo(read(source, output), nl=False)
+    typer.echo(read(source, output, server=server, compress=compress))

@@ -133,3 +133,16 @@ def test_no_trace_and_too_many(folder: Path, capfd: pytest.CaptureFixture[str]) 
         trace.rename(folder / f"{trace.name}.old")
     assert run(["whatif"]) == 2
     assert "no trace is named" in capfd.readouterr().err
+
+
+def test_a_page_beside_the_table(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda _: "")
+    assert run(["whatif", "--html", "page.html"]) == 0
+    assert "base (model)" in capfd.readouterr().out
+    assert (folder / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert run(["whatif", "--html", "/dev/full"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1] == "replay: /dev/full: cannot be written: No space left on device"

@@ -1,0 +1,96 @@
+"""The table of the page: each value with its error, or with the spread of its repetitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from itertools import groupby
+from typing import NamedTuple
+
+from replay.report.cells import NOTHING, microseconds, rate, share, signed
+from replay.result import Result, Row
+
+#: Errors beyond this many percent stand out.
+FAR = 25.0
+
+
+class Column(NamedTuple):
+    """One column: its group and head, its metric (of `Row.metrics`), and how that is written."""
+
+    group: str
+    head: str
+    metric: str
+    text: Callable[[float | None], str]
+
+
+COLUMNS = (
+    Column("", "req/s", "requests", rate),
+    *(
+        Column("latency, µs", name, f"latency_{name}", microseconds)
+        for name in ("mean", "p50", "p95", "p99", "p99.9", "max")
+    ),
+    *(
+        Column("per second", head, metric, rate)
+        for head, metric in (
+            ("irqs", "irqs"),
+            ("timers", "timers"),
+            ("polls", "polls"),
+            ("empty<br>polls", "polls_empty"),
+            ("epoll<br>returns", "epoll_returns"),
+            ("drops", "dropped"),
+        )
+    ),
+    Column(" ", "packets<br>a poll", "packets_per_poll", share),
+    Column(" ", "cpu %", "cpu_busy", share),
+)
+
+
+def page_table(result: Result) -> str:
+    """Return the table element."""
+    groups = "".join(
+        f'<th colspan="{len(list(columns))}">{name}</th>'
+        for name, columns in groupby(COLUMNS, key=lambda column: column.group)
+    )
+    heads = "".join(f"<th>{column.head}</th>" for column in COLUMNS)
+    lines = "".join(_line(row) for row in result.rows)
+    return (
+        f'<table><thead><tr class="group"><th></th><th></th><th></th>{groups}</tr>'
+        f'<tr><th class="left">policy</th><th class="left">verdict</th><th>load</th>{heads}</tr>'
+        f"</thead><tbody>{lines}</tbody></table>"
+    )
+
+
+def _line(row: Row) -> str:
+    """Return one row's element."""
+    values = {**row.metrics(), "packets_per_poll": row.packets_per_poll}
+    cells = "".join(
+        f"<td>{column.text(values[column.metric])}{_under(row, column)}</td>" for column in COLUMNS
+    )
+    kind = "queue" if row.queue is not None else row.kind
+    name = f"queue {row.queue}" if row.queue is not None else escape(row.policy)
+    badge = "" if kind in ("queue", "alternative") else f'<span class="kind">{kind}</span>'
+    verdict = f'<td class="left {row.verdict or ""}">{row.verdict or NOTHING}</td>'
+    return (
+        f'<tr class="{kind}"><td class="left">{name}{badge}</td>{verdict}'
+        f"<td>{row.load:g}</td>{cells}</tr>"
+    )
+
+
+def _under(row: Row, column: Column) -> str:
+    """Return what stands under a value: its error, or the middle half of its repetitions."""
+    if row.error_pct is not None and column.metric in row.error_pct:
+        error = row.error_pct[column.metric]
+        far = ' class="far"' if abs(error) > FAR else ""
+        return f"<small{far}>{signed(error)}</small>"
+    if row.intervals is not None and column.metric in row.intervals:
+        low, high = (_short(value) for value in row.intervals[column.metric])
+        return f"<small>{low}</small>" if low == high else f"<small>{low}–{high}</small>"
+    return ""
+
+
+def _short(value: float) -> str:
+    """Return three digits, thousands and millions by their letter."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= 0.9995 * size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
