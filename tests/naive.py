@@ -44,11 +44,12 @@ class Island:
         self.count, self.timer = 0, NEVER
         self.napi: Steps | None = None
         self.napi_work: list | None = None
-        self.parked = ""  # "", "throttled", "ksoftirqd": scheduled, but not now
+        self.parked = ""  # "", "throttled", "ksoftirqd", "call": scheduled, not now
         self.unthrottle = NEVER
         self.rt_window, self.rt_used = 0, 0
         self.turn, self.slice_end = "app", NEVER
         self.passes, self.softirq_start = 0, 0
+        self.arming = 0
         # interrupt handler: what it is, its remaining time, and whether it interrupted the thread
         self.handler: list | None = None
         # application
@@ -159,7 +160,7 @@ class Island:
             self.wakes_at = NEVER
             self.handler = ["timeout", self.host.timer_ns, in_thread]
         elif self.unthrottle <= self.now:
-            self.unthrottle, self.parked = NEVER, ""
+            self.unthrottle, self.parked = NEVER, self.parked_by_call(in_thread)
         elif in_thread and self.parked == "ksoftirqd" and self.slice_end <= self.now:
             self.turn, self.slice_end = "ksoftirqd", self.now + self.host.slice_ns
         else:
@@ -175,11 +176,17 @@ class Island:
             if what == "timer":  # napi_watchdog
                 self.prefer_bit = False
             self.schedule_napi()
+            self.parked = self.parked_by_call(in_thread)
         elif what == "irq":  # napi_schedule_prep
             self.missed = True
         if self.parked == "ksoftirqd" and in_thread:
             self.parked = ""  # irq_exit runs whatever softirq is pending
             self.passes, self.softirq_start = 0, self.now
+
+    def parked_by_call(self, in_thread: bool) -> str:
+        """Without kernel preemption a NAPI thread waits until the system call returns."""
+        waits = in_thread and self.threaded and not self.host.preemption
+        return "call" if waits else ""
 
     # --- NAPI -----------------------------------------------------------------------------
 
@@ -209,7 +216,7 @@ class Island:
                 if not self.threaded:
                     self.hand_off()
                     yield "softirq", 0
-        yield "softirq", self.host.exit_ns
+        yield "softirq", self.arming + self.host.exit_ns
 
     def throttle(self) -> None:
         """sched_rt_runtime_exceeded: FIFO threads get rt_runtime of each rt_period."""
@@ -279,6 +286,7 @@ class Island:
             return False
         self.owner = "none"
         self.parked = ""
+        self.arming = self.host.timer_start_ns if timeout else 0
         if timeout:
             self.timer = self.now + timeout
         if armed:
@@ -299,6 +307,7 @@ class Island:
                 self.counts["epoll_returns"] += 1
                 if policy.prefer_busy_poll and policy.irq_suspend_timeout_ns and self.napi_id:
                     self.timer = self.now + policy.irq_suspend_timeout_ns  # napi_suspend_irqs
+                    yield "kernel", host.timer_start_ns
                 for packet in batch:
                     yield from self.serve(packet)
             called = self.now
@@ -331,6 +340,7 @@ class Island:
         for child in self.children.get(packet, []):
             assert self.load.think_ns is not None
             heapq.heappush(self.future, (self.now + int(self.load.think_ns[child]), child))
+        yield "app", self.host.transmit_ns
 
     def busy_loop(self) -> Steps:
         """napi_busy_loop, then napi_resume_irqs where it found nothing."""
@@ -378,9 +388,11 @@ class Island:
             if policy.defers:
                 self.timer = self.now + policy.gro_flush_timeout_ns
                 skip = True
+                yield "kernel", self.host.timer_start_ns
         work = yield from self.poll("kernel", self.host.busy_poll_ns, policy.busy_poll_budget)
         if work < policy.busy_poll_budget:
             if self.complete(work):
+                yield "kernel", self.arming
                 return
         elif skip:
             self.owner = "none"
@@ -430,6 +442,8 @@ class Island:
             self.napi, self.napi_work = (self.napi, [*step]) if step else (None, None)
         else:
             self.app_work = [*next(self.app)]
+            if self.parked == "call":
+                self.parked = ""
 
     def advance(self, context: str, end: int) -> None:
         """Let the context have the CPU until something else happens."""

@@ -47,7 +47,7 @@ def run_napi(s: Any, p: Packets, k: Any) -> None:
                 _hand_off(s, k)
                 if s.parked == KSOFTIRQD and not (s.asleep or s.ksoftirqd_turn):
                     return
-        if done and work_while_owned(s, p, k, SOFTIRQ, k.exit) != NAPI_SCHEDULED:
+        if done and work_while_owned(s, p, k, SOFTIRQ, s.arming + k.exit) != NAPI_SCHEDULED:
             return
         if s.over:
             return
@@ -136,8 +136,10 @@ def complete(s: Any, p: Packets, k: Any, work: int, driver: bool) -> bool:
         return False
     s.owner = NOBODY
     s.parked = 0
+    s.arming = 0
     if timeout > 0:
         s.timer = s.now + timeout
+        s.arming = k.timer_start
     if arms:
         arm(s, p, k)
     refresh(s, p, k)

@@ -16,7 +16,7 @@ from replay.units import MICROSECOND, NEVER
 # Who polls the queue
 NOBODY, NAPI, BUSY = 0, 1, 2
 # Why a scheduled NAPI does not run
-RUNNING, THROTTLED, KSOFTIRQD = 0, 1, 2
+RUNNING, THROTTLED, KSOFTIRQD, IN_CALL = 0, 1, 2, 3
 # Whose CPU time it is
 SOFTIRQ, KERNEL, APP = 0, 1, 2
 
@@ -51,6 +51,7 @@ STATE = np.dtype(
             "slice_end",
             "passes",
             "softirq_start",
+            "arming",  # what the timer started by the last completion costs
             # thread
             "asleep",
             "need_resched",
@@ -109,7 +110,10 @@ CONSTANTS = np.dtype(
             "timer",
             "poll",
             "packet",
+            "timer_start",
             "exit",
+            "transmit",
+            "preemption",
             "wake",
             "sleep",
             "epoll",
@@ -175,12 +179,23 @@ def new_constants(workload: Workload, policy: Policy, host: Host, times: bool) -
     for name in _COSTS:
         k[name] = getattr(host, f"{name}_ns")
     k.ring = host.ring
+    k.preemption = host.preemption or not threaded
     _lay_out(k, len(workload.arrival_ns))
     return k
 
 
 _COSTS = (
-    *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit"),
+    *(
+        "irq_latency",
+        "irq",
+        "timer_latency",
+        "timer",
+        "poll",
+        "packet",
+        "timer_start",
+        "exit",
+        "transmit",
+    ),
     *("wake", "sleep", "epoll", "event", "busy_poll", "rt_period", "rt_runtime", "slice"),
 )
 

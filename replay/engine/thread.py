@@ -10,13 +10,18 @@ from replay.engine.cpu import NAPI_SCHEDULED, schedule_napi, spend, take_interru
 from replay.engine.histogram import MAX_BITS, SUB_BITS
 from replay.engine.napi import complete, poll, run_napi
 from replay.engine.ring import refresh, row_of, thread_due
-from replay.engine.state import APP, BUSY, KERNEL, KSOFTIRQD, NOBODY, Packets
+from replay.engine.state import APP, BUSY, IN_CALL, KERNEL, KSOFTIRQD, NOBODY, RUNNING, Packets
 from replay.units import BUSY_POLL_TICK, NEVER
 
 
 @jit_in_place
 def work(s: Any, p: Packets, k: Any, kind: int, cost: int) -> None:
     """Work for `cost` ns in the thread; interrupts and the polls that they start come first."""
+    if s.parked == IN_CALL:  # a NAPI thread waited for the end of a system call
+        s.parked = RUNNING
+        run_napi(s, p, k)
+        if s.over:
+            return
     if undisturbed(s, k, s.now + cost):
         spend(s, k, kind, s.now + cost)
     else:
@@ -49,6 +54,9 @@ def _interrupted(s: Any, p: Packets, k: Any) -> None:
     parked = s.parked == KSOFTIRQD
     if s.due <= s.now:
         scheduled = take_interrupt(s, p, k) == NAPI_SCHEDULED
+        if scheduled and not k.preemption:
+            s.parked = IN_CALL
+            return
         if parked:  # irq_exit runs whatever softirq is pending
             s.parked = 0
             s.passes, s.softirq_start = 0, s.now
@@ -91,7 +99,8 @@ def sleep(s: Any, p: Packets, k: Any, called: int) -> None:
     if k.epoll_timeout >= 0:
         s.wakes_at = max(s.now, called + k.epoll_timeout)
         refresh(s, p, k)
-    if s.parked == KSOFTIRQD:
+    if s.parked == KSOFTIRQD or s.parked == IN_CALL:
+        s.parked = s.parked if s.parked == KSOFTIRQD else RUNNING
         run_napi(s, p, k)
     while s.asleep and not s.over:
         if k.closed:
@@ -125,6 +134,9 @@ def _return_events(s: Any, p: Packets, k: Any) -> None:
     if k.prefer and k.suspend > 0 and s.napi_id:  # napi_suspend_irqs
         s.timer = s.now + k.suspend
         refresh(s, p, k)
+        work(s, p, k, KERNEL, k.timer_start)
+        if s.over:
+            return
     while batch > 0 and not s.over:
         batch -= _serve_undisturbed(s, p, k, batch)
         if batch > 0:
@@ -139,20 +151,21 @@ def _serve_undisturbed(s: Any, p: Packets, k: Any, batch: int) -> int:
         return 0
     latest = min(s.due, k.end)
     when, service, lost, memory = p.when, p.service, p.lost, p.memory
-    now, packet, times = s.now, s.serving, k.times
+    now, packet, times, transmit = s.now, s.serving, k.times, k.transmit
     total, low, high = 0, s.latency_low, s.latency_high
     served = 0
     while served < batch:
         while service[packet] < 0 or lost[packet]:
             packet += 1
-        until = now + service[packet]
+        done = now + service[packet]
+        until = done + transmit
         if until > latest:
             break
         if times:
             memory[k.started_at + packet] = now
-            memory[k.done_at + packet] = until
+            memory[k.done_at + packet] = done
         now = until
-        latency = now - when[packet]
+        latency = done - when[packet]
         memory[k.latency_at + bucket(latency)] += 1
         total += latency
         low, high = min(low, latency), max(high, latency)
@@ -188,6 +201,7 @@ def _serve(s: Any, p: Packets, k: Any) -> None:
     s.serving = packet + 1
     if k.closed:
         answer(s, p, k, p.memory[k.row_at + packet])
+    work(s, p, k, APP, k.transmit)
 
 
 @jit_in_place
@@ -269,11 +283,15 @@ def _stop(s: Any, p: Packets, k: Any) -> None:
             s.timer = s.now + k.timeout
             refresh(s, p, k)
             skip = True
+            work(s, p, k, KERNEL, k.timer_start)
+            if s.over:
+                return
     found = poll(s, p, k, KERNEL, k.busy_poll, k.budget)
     if s.over:
         return
     if found < k.budget:
         if complete(s, p, k, found, True):
+            work(s, p, k, KERNEL, s.arming)
             return
     elif skip:
         s.owner = NOBODY

@@ -29,18 +29,21 @@ class Host:
     timer_ns: int  # timer interrupt: handler, and entering softirq or the NAPI thread
     poll_ns: int  # one poll, without its packets
     packet_ns: int  # one packet in a poll: driver, GRO, protocol, marking epoll ready
+    timer_start_ns: int  # arming napi_watchdog
     exit_ns: int  # leaving softirq or the NAPI thread after its last poll
     wake_ns: int  # from the cpu being free to a woken thread's return from sleep
     sleep_ns: int  # putting the thread to sleep in epoll_wait
     epoll_ns: int  # one epoll_wait call: entry, looking for events, return
     event_ns: int  # each event that epoll_wait returns
-    request_ns: int  # service of a request whose service time was not recorded
+    request_ns: int  # service, up to its transmission, of a request where it was not recorded
+    transmit_ns: int  # rest of a request, after its response was handed to the device
     busy_poll_ns: int  # one busy-poll iteration, without its packets
     client_ns: int = 0  # network and client: from client send to arrival plus transmit to receive
     ring: int = 256  # receive descriptors
     rx_usecs: int = 0  # coalescing where the policy does not say
     rx_frames: int = 0
     threaded: bool = False  # NAPI polls in a pinned SCHED_FIFO thread
+    preemption: bool = True  # a NAPI thread need not wait for the end of a system call
     rt_period_ns: int = SECOND  # kernel.sched_rt_period_us
     rt_runtime_ns: int = 950_000_000  # kernel.sched_rt_runtime_us: FIFO's share of a period
     slice_ns: int = 3_000_000  # how long ksoftirqd and the thread run before the other's turn
@@ -76,12 +79,14 @@ GENERIC = Host(
     timer_ns=900,
     poll_ns=400,
     packet_ns=1_000,
+    timer_start_ns=100,
     exit_ns=200,
     wake_ns=1_500,
     sleep_ns=800,
     epoll_ns=500,
     event_ns=60,
-    request_ns=3_500,
+    request_ns=2_500,
+    transmit_ns=1_000,
     busy_poll_ns=600,
     ring=1024,
     about="no measured host: literature values for a 3 GHz server CPU",
@@ -96,11 +101,13 @@ ZERO_COST = Host(
     timer_ns=0,
     poll_ns=0,
     packet_ns=0,
+    timer_start_ns=0,
     exit_ns=0,
     wake_ns=0,
     sleep_ns=0,
     epoll_ns=0,
     event_ns=0,
     request_ns=0,
+    transmit_ns=0,
     busy_poll_ns=0,
 )
