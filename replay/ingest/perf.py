@@ -48,7 +48,7 @@ def read_perf(
     with ThreadPoolExecutor(1) as beside:
         source = beside.submit(source_entry, place)
         data = _map(place)
-        header = read_header(place, memoryview(data))
+        header = read_header(place, data.data)
         walked = walk(data, header.data_start, header.data_end)
         _refuse_compressed(place, walked)
         formats = _formats(place, data, header, walked)
@@ -130,7 +130,7 @@ def _nothing_known(
     walked: Walked,
 ) -> str:
     names = [formats[number].name for number in read.unknown if number in formats]
-    names = names or perf_header.event_names(memoryview(data), header)
+    names = names or perf_header.event_names(data.data, header)
     listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
     return (
         f"{path}: {walked.counts[SAMPLE]} samples, none of a tracepoint that is known"
@@ -172,7 +172,7 @@ def _manifest(
     rebuilt: Reconstruction | None,
     entry: dict[str, Any],
 ) -> dict[str, Any]:
-    view = memoryview(data)
+    view = data.data
     clockid = _clockid(header)
     manifest: dict[str, Any] = {
         "sources": [entry],

@@ -11,9 +11,15 @@ Bytes = npt.NDArray[np.uint8]
 
 
 @jit
+def load8(data: Bytes, at: int) -> int:
+    """Return the byte at `at`, wide enough to compute with."""
+    return np.int64(data[at])  # type: ignore[return-value]
+
+
+@jit
 def load16(data: Bytes, at: int) -> int:
     """Return the unsigned 16-bit integer at byte `at`."""
-    return np.int64(data[at]) | np.int64(data[at + 1]) << 8
+    return load8(data, at) | load8(data, at + 1) << 8
 
 
 @jit
@@ -21,10 +27,10 @@ def load32(data: Bytes, at: int) -> int:
     """Return the unsigned 32-bit integer at byte `at`."""
     # Spelt out byte by byte: LLVM makes one load of it, aligned or not.
     return (
-        np.int64(data[at])
-        | np.int64(data[at + 1]) << 8
-        | np.int64(data[at + 2]) << 16
-        | np.int64(data[at + 3]) << 24
+        load8(data, at)
+        | load8(data, at + 1) << 8
+        | load8(data, at + 2) << 16
+        | load8(data, at + 3) << 24
     )
 
 
@@ -32,14 +38,14 @@ def load32(data: Bytes, at: int) -> int:
 def load64(data: Bytes, at: int) -> int:
     """Return the 64-bit integer at byte `at`; from 2**63 on it comes out negative."""
     return (
-        np.int64(data[at])
-        | np.int64(data[at + 1]) << 8
-        | np.int64(data[at + 2]) << 16
-        | np.int64(data[at + 3]) << 24
-        | np.int64(data[at + 4]) << 32
-        | np.int64(data[at + 5]) << 40
-        | np.int64(data[at + 6]) << 48
-        | np.int64(data[at + 7]) << 56
+        load8(data, at)
+        | load8(data, at + 1) << 8
+        | load8(data, at + 2) << 16
+        | load8(data, at + 3) << 24
+        | load8(data, at + 4) << 32
+        | load8(data, at + 5) << 40
+        | load8(data, at + 6) << 48
+        | load8(data, at + 7) << 56
     )
 
 
@@ -54,5 +60,5 @@ def load(data: Bytes, at: int, size: int, signed: int) -> int:
     if size == 2:
         value = load16(data, at)
         return value - (1 << 16) if signed and value >= 1 << 15 else value
-    value = np.int64(data[at])
+    value = load8(data, at)
     return value - (1 << 8) if signed and value >= 1 << 7 else value

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.engine.accelerate import jit
-from replay.ingest.perf_bytes import Bytes, load, load32
+from replay.ingest.perf_bytes import Bytes, load, load8, load32
 from replay.ingest.perf_tracepoints import (
     COMM,
     DEVICE,
@@ -88,7 +88,7 @@ def decode(
             return found_devices, found_threads, BAD_CPU, sample
         if not 0 <= tid <= HIGHEST_TID:
             return found_devices, found_threads, BAD_THREAD, sample
-        device = np.int64(NO_DEVICE)
+        device = NO_DEVICE
         if table[DEVICE, 0] >= 0:
             device = _device(data, raw, table, devices, found_devices)
             if device < 0:
@@ -99,14 +99,14 @@ def decode(
                     return found_devices, found_threads, MANY_DEVICES, sample
         value = _field(data, raw, table, VALUE)
         other = _field(data, raw, table, OTHER)
-        if kind == _GRO or kind == _XMIT:
+        if kind in (_GRO, _XMIT):
             other = _detail(data, raw, table)
         if kind == _GRO:
             value += _link_header(data, raw, table)
         elif kind == _RECEIVE:
             # skb->len without the link's header, which eth_type_trans() has taken off.
             value += ETHERNET_HEADER
-        elif kind == _SWITCH or kind == _WAKEUP or kind == _WAKING:
+        elif kind in (_SWITCH, _WAKEUP, _WAKING):
             if not 0 <= value <= HIGHEST_TID:
                 return found_devices, found_threads, BAD_THREAD, sample
             if kind == _SWITCH and not 0 <= other <= HIGHEST_TID:
@@ -138,12 +138,12 @@ def _field(data: Bytes, raw: int, table: Int64s, role: int) -> int:
 @jit
 def _detail(data: Bytes, raw: int, table: Int64s) -> int:
     """Pack what is known of a packet; see reconstruct_points.detail."""
-    packed = np.int64(0)
+    packed = 0
     if table[PROTOCOL, 0] >= 0:
         packed |= (_field(data, raw, table, PROTOCOL) & 0xFFFF) << PROTOCOL_SHIFT
-    if table[HASH, 0] >= 0 and table[HASH_IS_FLOW, 0] >= 0:
-        if _field(data, raw, table, HASH_IS_FLOW) != 0:
-            packed |= 1 << FLOW_HASH_BIT | _field(data, raw, table, HASH) & 0xFFFFFFFF
+    hashed = table[HASH, 0] >= 0 and table[HASH_IS_FLOW, 0] >= 0
+    if hashed and _field(data, raw, table, HASH_IS_FLOW) != 0:
+        packed |= 1 << FLOW_HASH_BIT | _field(data, raw, table, HASH) & 0xFFFFFFFF
     if table[NETWORK, 0] >= 0 and table[TRANSPORT, 0] >= 0 and table[TRANSPORT_VALID, 0] >= 0:
         header = _field(data, raw, table, TRANSPORT) - _field(data, raw, table, NETWORK)
         if _field(data, raw, table, TRANSPORT_VALID) != 0 and 0 < header < 256:
@@ -176,10 +176,10 @@ def _device(data: Bytes, raw: int, table: Int64s, devices: Int64s, found: int) -
         at = (at + 4 if table[DEVICE, 3] == 3 else raw) + (where & 0xFFFF)
         if at + length > raw + load32(data, raw - 4):
             return -1
-    first = np.int64(0)
-    second = np.int64(0)
+    first = 0
+    second = 0
     for position in range(min(length, 16)):
-        byte = np.int64(data[at + position])
+        byte = load8(data, at + position)
         if byte == 0:
             break
         if position < 8:

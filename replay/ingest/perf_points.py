@@ -71,7 +71,7 @@ def read_points(
     )
     if damaged >= 0:
         raise TraceError(f"{path}: the sample at byte {damaged} is shorter than its fields")
-    index = Index(*(column[:found] for column in index))
+    index = index.first(found)
     order, origin = _time_order(path, index)
     points = Points(
         np.empty(found, np.int64),

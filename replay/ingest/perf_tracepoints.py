@@ -51,7 +51,10 @@ KNOWN: dict[str, tuple[Point, dict[int, str]]] = {
         {OBJECT: "hrtimer", VALUE: "expires", OTHER: "function"},
     ),
     "timer:hrtimer_expire_entry": (Point.TIMER_FIRE, {OBJECT: "hrtimer", OTHER: "function"}),
-    "syscalls:sys_enter_epoll_pwait2": (Point.EPOLL_WAIT, {}),  # its timeout is a pointer
+    "syscalls:sys_enter_epoll_pwait2": (  # its timeout is a pointer
+        Point.EPOLL_WAIT,
+        {OTHER: "maxevents?"},
+    ),
 }
 for _event in ("napi_gro_receive_entry", "napi_gro_frags_entry"):
     KNOWN[f"net:{_event}"] = (
@@ -74,7 +77,10 @@ for _event, _point in (
 ):
     KNOWN[f"sched:{_event}"] = (_point, {VALUE: "pid", OTHER: "target_cpu?", COMM: "comm?"})
 for _event in ("epoll_wait", "epoll_pwait"):
-    KNOWN[f"syscalls:sys_enter_{_event}"] = (Point.EPOLL_WAIT, {VALUE: "timeout"})
+    KNOWN[f"syscalls:sys_enter_{_event}"] = (
+        Point.EPOLL_WAIT,
+        {VALUE: "timeout", OTHER: "maxevents?"},
+    )
 for _event in ("epoll_wait", "epoll_pwait", "epoll_pwait2"):
     KNOWN[f"syscalls:sys_exit_{_event}"] = (Point.EPOLL_RETURN, {VALUE: "ret"})
 
@@ -92,7 +98,9 @@ class Slots(NamedTuple):
 def choose_slots(formats: dict[int, Format]) -> tuple[Slots, list[str]]:
     """Return the known tracepoints among `formats`, and those that lack a field they need."""
     by_number = np.full(1 << 16, 255, np.uint8)
-    kinds, tables, needed, names, lacking = [], [], [], [], []
+    kinds, tables, needed = [], [], []
+    names: list[str] = []
+    lacking: list[str] = []
     for number, found in sorted(formats.items()):
         if found.name not in KNOWN or len(names) == 255:
             continue
@@ -106,7 +114,7 @@ def choose_slots(formats: dict[int, Format]) -> tuple[Slots, list[str]]:
                 complete &= name.endswith("?")
                 continue
             # A system call's int argument is declared eight bytes wide; its upper half is noise.
-            size = 4 if point == Point.EPOLL_WAIT and role == VALUE else place.size
+            size = 4 if point == Point.EPOLL_WAIT else place.size
             signed = place.signed or point == Point.EPOLL_WAIT
             table[role] = place.offset, size, signed, place.text
             end = max(end, place.offset + place.size)

@@ -50,6 +50,10 @@ class Index(NamedTuple):
     cpu: npt.NDArray[np.int32]
     slot: npt.NDArray[np.uint8]
 
+    def first(self, samples: int) -> Index:
+        """Return the first `samples` samples, sharing memory."""
+        return Index(**{name: column[:samples] for name, column in self._asdict().items()})
+
 
 def walk(data: Bytes, start: int, end: int) -> Walked:
     """Count the records of data[start:end] by type."""
@@ -107,7 +111,7 @@ def index_samples(
     found_others = 0
     at = start
     row = 0
-    last_id = np.int64(-1)
+    last_id = -1
     while at < end:
         kind = load32(data, at)
         size = load16(data, at + 6)
@@ -159,7 +163,7 @@ def _place(identifiers: Int64s, wanted: int) -> int:
 @jit
 def _raw_begin(data: Bytes, at: int, size: int, layouts: Int64s, row: int) -> int:
     """Return where the tracepoint's record begins; 0: it has none, -1: the sample is damaged."""
-    place = layouts[row, VARIABLE]
+    place: int = layouts[row, VARIABLE]
     if layouts[row, HAS_RAW] == 0:
         return 0
     if layouts[row, GROUP] != 0:

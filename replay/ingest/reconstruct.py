@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from replay.errors import TraceError, nearest
 from replay.ingest.reconstruct_arrivals import find_arrivals
-from replay.ingest.reconstruct_causes import Columns
 from replay.ingest.reconstruct_events import arrow_array
-from replay.ingest.reconstruct_packets import Packets, find_packets
+from replay.ingest.reconstruct_matching import Matches
+from replay.ingest.reconstruct_packets import Packets, find_packets, messages
 from replay.ingest.reconstruct_points import NO_DEVICE, NULL
-from replay.ingest.reconstruct_service import Service, find_service, follow_connections
+from replay.ingest.reconstruct_service import find_service, follow_connections
+from replay.ingest.reconstruct_state import Columns
 from replay.trace.schema import FLOWS, PACKETS, EventKind, PacketKind
 
 Int64s = npt.NDArray[np.int64]
@@ -82,11 +83,9 @@ def reconstruct(
     arrivals = find_arrivals(events, device, lag=lag, by_gro=by_gro)
     packets = find_packets(events, device, arrivals)
     count, received = len(packets.row), packets.received
-    packet_of_row = np.full(len(events.time), -1, np.int64)
-    packet_of_row[packets.row] = np.arange(count)
     request = packets.kind == PacketKind.REQUEST
     response = (packets.kind == PacketKind.TX) & (packets.payload != 0)
-    service = find_service(events, packet_of_row, request, response, packets.flow)
+    service = find_service(events, packets.row, request, response, packets.flow, messages(packets))
     time = events.time[packets.row]
     arrival = np.concatenate([arrivals.arrival, time[received:]])
     think = np.full(count, -1, np.int64)
@@ -125,7 +124,7 @@ def _packets_table(
     earliest: Int64s,
     latest: Int64s,
     arrival: Int64s,
-    service: Service,
+    service: Matches,
     think: Int64s,
 ) -> pa.Table:
     """Sort by arrival and translate packet numbers to rows."""

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.engine.accelerate import jit
-from replay.ingest.reconstruct_causes import Columns
 from replay.ingest.reconstruct_points import NULL
+from replay.ingest.reconstruct_state import Columns
 from replay.trace.schema import Cause, EventKind
 
 Int64s = npt.NDArray[np.int64]
@@ -199,7 +199,7 @@ def _look(events: Columns, row: int, members: Int64s, by_gro: bool, found: Arriv
     """Return an instant at which a poll that found the ring's end had not yet looked for it."""
     if len(members) > 0:
         packet = members[len(members) - 1] if by_gro else members[0]
-        return events.time[found.row[packet]]
+        return int(events.time[found.row[packet]])
     if events.duration[row] >= 0:
-        return events.time[row] - events.duration[row]
+        return int(events.time[row] - events.duration[row])
     return NULL

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from replay.ingest.reconstruct_causes import NO_NAPI, Columns, Cpu, Known, Napi, find_events
+from replay.ingest.reconstruct_events_numba import find_events
 from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, Points
+from replay.ingest.reconstruct_state import NO_CAUSE, NO_NAPI, Columns, Cpu, Known, Napi
 from replay.trace.schema import EVENTS
 
 #: napi_struct is shorter than this; its timer lies within.
@@ -81,7 +82,7 @@ def make_events(
         by_napi,
         columns,
     )
-    columns = Columns(*(column[:rows] for column in columns))
+    columns = columns.first(rows)
     # Ids begin above the number of CPUs, so places never look like one of them.
     names = np.append(np.where(by_napi.id > 0, by_napi.id, np.arange(len(napis))), NO_NAPI)
     return Events(columns._replace(napi=names[columns.napi]), watchdog, len(napis))
@@ -97,7 +98,7 @@ def events_table(columns: Columns) -> pa.Table:
         "napi": columns.napi == NO_NAPI,
         "value": columns.value == NULL,
         "budget": columns.budget < 0,
-        "cause": columns.cause == 255,
+        "cause": columns.cause == NO_CAUSE,
         "duration": columns.duration < 0,
     }
     arrays = [

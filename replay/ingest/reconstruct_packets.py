@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.ingest.reconstruct_arrivals import Arrivals
-from replay.ingest.reconstruct_causes import Columns
 from replay.ingest.reconstruct_points import (
     FLOW_HASH_BIT,
     NULL,
     PROTOCOL_SHIFT,
 )
+from replay.ingest.reconstruct_state import Columns
 from replay.trace.schema import EventKind, PacketKind
 
 Int64s = npt.NDArray[np.int64]
@@ -23,6 +23,9 @@ IPV6 = 0x86DD
 #: Lengths, from the network header on, of a TCP segment without data, and its headers' length:
 #: with time stamps, without them, and without them in an Ethernet frame padded to its least size.
 _PURE_ACKS = {4: ((52, 52), (40, 40), (46, 40)), 6: ((72, 72), (60, 60))}
+
+#: A payload that at least this share of a direction's packets have is that of one message.
+_USUAL_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -85,3 +88,23 @@ def _flows(
     )
     flow[hashed] = number
     return flow, values, version[hashed[first]]
+
+
+def messages(packets: Packets) -> Int64s:
+    """Return how many requests or responses each packet holds.
+
+    Where nearly all packets of a direction have one payload, a multiple of it holds several
+    messages (the sender's TCP has put them together); where sizes vary, each packet is one.
+    """
+    weight = np.ones(len(packets.row), np.int64)
+    for begin, end in ((0, packets.received), (packets.received, len(packets.row))):
+        payload = packets.payload[begin:end]
+        data = payload[payload > 0]
+        if not len(data):
+            continue
+        sizes, counts = np.unique(data, return_counts=True)
+        usual = sizes[np.argmax(counts)]
+        if counts.max() >= _USUAL_SHARE * len(data):
+            several = (payload > 0) & (payload % usual == 0)
+            weight[begin:end][several] = payload[several] // usual
+    return weight

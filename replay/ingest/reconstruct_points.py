@@ -32,7 +32,7 @@ class Point(IntEnum):
     WAKING = 13
     TIMER_START = 14  # object: address of the timer; value: expiry; other: function
     TIMER_FIRE = 15  # object: address of the timer; other: function
-    EPOLL_WAIT = 16  # value: timeout
+    EPOLL_WAIT = 16  # value: timeout; other: events that it may return
     EPOLL_RETURN = 17  # value: events
 
 

@@ -1,8 +1,8 @@
-"""Which response answers which request, and the application's time for it.
+"""The application's time for each request, between the boundaries that its thread shows.
 
 The worker is a thread that waits in epoll_wait. Between a return and the next wait it serves
-requests in the order in which they were delivered; the responses it transmits mark where one
-ends and the next begins. Its time is its own: without interrupts, softirqs and other threads.
+requests; the responses it transmits mark where one ends and the next begins. Its time is its own:
+without interrupts, softirqs and other threads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.engine.accelerate import jit
-from replay.ingest.reconstruct_causes import Columns
+from replay.ingest.reconstruct_matching import (
+    Batches,
+    Connections,
+    Matches,
+    Requests,
+    deliver,
+    end_batch,
+    take_ready,
+    waiting,
+)
+from replay.ingest.reconstruct_state import Columns
 from replay.trace.schema import EventKind, PacketKind
 
 Int64s = npt.NDArray[np.int64]
@@ -21,14 +31,6 @@ Int64s = npt.NDArray[np.int64]
 _IRQ, _SOFTIRQ, _RUN = int(EventKind.IRQ), int(EventKind.SOFTIRQ), int(EventKind.RUN)
 _ACK, _TX = int(PacketKind.ACK), int(PacketKind.TX)
 _WAIT, _RETURN = int(EventKind.EPOLL_WAIT), int(EventKind.EPOLL_RETURN)
-
-
-class Service(NamedTuple):
-    """One entry a packet, in the order of reconstruct_packets."""
-
-    tid: Int64s  # the thread that served or sent it; -1
-    service: Int64s  # of a request, ns; -1
-    reply_to: Int64s  # number of the packet that it answers; -1
 
 
 class _Cpu(NamedTuple):
@@ -44,59 +46,56 @@ class _Worker(NamedTuple):
 
     outside: Int64s  # it is between a return of epoll_wait and the next call
     time: Int64s  # its own time since the last boundary
-    delivered: Int64s  # requests that had been delivered when epoll_wait returned
-    before: Int64s  # the same, at the return before
-    sent: Int64s  # responses since the return
-
-
-class _Queue(NamedTuple):
-    """Requests that wait and responses that answer them. Shape (packets,) where not said."""
-
-    request: Int64s  # packet numbers in the order of delivery
-    ends: Int64s  # (2,) first not yet answered, one after the last delivered
-    last: Int64s  # by thread id: its last response since epoll_wait returned; -1
-    before: Int64s  # by packet: the response before it
-    spent: Int64s  # by packet: the worker's time for it
-    response: Int64s  # the responses of the batch at hand, in order
-    group: Int64s  # by place among the waiting requests: which response answers it
-    members: Int64s  # by response of the batch: how many requests it answers
+    limit: Int64s  # events that its epoll_wait may return; -1 where unknown
 
 
 def find_service(
     events: Columns,
-    packet_of_row: Int64s,
+    rows: Int64s,
     request: npt.NDArray[np.bool_],
     response: npt.NDArray[np.bool_],
     flow: Int64s,
-) -> Service:
-    """Match responses to requests.
+    weight: Int64s,
+) -> Matches:
+    """Match responses to requests, and measure what each took.
 
-    packet_of_row: a packet's number by its event's row, -1 for other events. request, response:
-    by packet, whether it is one. flow: by packet, -1 where it is not known.
+    All by packet: `rows` are their events; request, response: whether it is one; flow: -1 where
+    it is not known; weight: messages in it.
     """
-    count = len(request)
+    count = len(rows)
+    packet_of_row = np.full(len(events.time), -1, np.int64)
+    packet_of_row[rows] = np.arange(count)
     cpus = int(events.cpu.max(initial=0)) + 1
     threads = int(events.tid.max(initial=0)) + 1
-    found = Service(*(np.full(count, -1, np.int64) for _ in Service._fields))
-    flows = int(flow.max(initial=-1)) + 1
+    told_apart = bool((flow[request] >= 0).all())
+    connection = np.where(request, flow if told_apart else np.arange(count), -1)
+    size = int(connection.max(initial=-1)) + 1
+    found = Matches(*(np.full(count, -1, np.int64) for _ in Matches._fields))
     _walk(
         events,
         packet_of_row,
         request,
         response,
-        flow,
-        np.full(flows, -1, np.int64),
+        told_apart,
         _Cpu(*(np.full(cpus, -1, np.int64) for _ in _Cpu._fields)),
         _Worker(*(np.zeros(threads, np.int64) for _ in _Worker._fields)),
-        _Queue(
-            request=np.empty(count, np.int64),
-            ends=np.zeros(2, np.int64),
-            last=np.full(threads, -1, np.int64),
-            before=np.empty(count, np.int64),
-            spent=np.empty(count, np.int64),
-            response=np.empty(count, np.int64),
-            group=np.empty(count, np.int64),
-            members=np.empty(count, np.int64),
+        Requests(connection, weight.copy(), events.time[rows], np.full(count, -1, np.int64)),
+        Connections(
+            first=np.full(size, -1, np.int64),
+            last=np.full(size, -1, np.int64),
+            ready=np.full(size, -1, np.int64),
+            listed=np.zeros(size, np.int64),
+            visit=np.full(size, -1, np.int64),
+            visited=np.zeros(size, np.int64),
+            ends=np.full(2, -1, np.int64),
+        ),
+        Batches(
+            first=np.full(threads, -1, np.int64),
+            visits=np.zeros(threads, np.int64),
+            returned=np.zeros(threads, np.int64),
+            before=np.zeros(threads, np.int64),
+            last_sent=np.full(threads, -1, np.int64),
+            sent=np.zeros(threads, np.int64),
         ),
         found,
     )
@@ -109,12 +108,13 @@ def _walk(
     packet_of_row: Int64s,
     request: npt.NDArray[np.bool_],
     response: npt.NDArray[np.bool_],
-    flow: Int64s,
-    group_of_flow: Int64s,
+    told_apart: bool,
     cpus: _Cpu,
     workers: _Worker,
-    queue: _Queue,
-    found: Service,
+    requests: Requests,
+    connections: Connections,
+    batches: Batches,
+    found: Matches,
 ) -> None:
     """Go through the events in order of time, counting each worker's own time."""
     for row in range(len(events.time)):
@@ -129,111 +129,57 @@ def _walk(
         packet = packet_of_row[row]
         if kind == _RUN:
             cpus.tid[cpu] = tid
-        elif kind == _SOFTIRQ or kind == _IRQ:
+        elif kind in (_SOFTIRQ, _IRQ):
             cpus.not_before[cpu] = max(cpus.not_before[cpu], time + events.duration[row])
         elif kind == _RETURN:
             cpus.tid[cpu] = tid
+            _end(tid, told_apart, workers, requests, connections, batches, found)
             if events.value[row] > 0:
                 workers.outside[tid] = 1
                 workers.time[tid] = 0
-                workers.sent[tid] = 0
-                queue.last[tid] = -1
-                workers.delivered[tid] = queue.ends[1]
+                batches.before[tid] = batches.returned[tid]
+                batches.returned[tid] = time
+                if told_apart:
+                    most = events.value[row]
+                    drop = waiting(connections) - most if most < workers.limit[tid] else 0
+                    take_ready(tid, most, drop, connections, batches)
         elif kind == _WAIT:
-            if workers.outside[tid] and workers.sent[tid] > 0:
-                _match(tid, flow, group_of_flow, workers, queue, found)
-            workers.outside[tid] = 0
+            _end(tid, told_apart, workers, requests, connections, batches, found)
+            workers.limit[tid] = events.budget[row]
         elif packet >= 0:
             if request[packet]:
-                queue.request[queue.ends[1]] = packet
-                queue.ends[1] += 1
+                deliver(packet, requests, connections)
             elif response[packet]:
                 found.tid[packet] = tid
                 if workers.outside[tid]:
-                    queue.before[packet] = queue.last[tid]
-                    queue.last[tid] = packet
-                    queue.spent[packet] = workers.time[tid]
-                    workers.sent[tid] += 1
+                    found.previous[packet] = batches.last_sent[tid]
+                    found.spent[packet] = workers.time[tid]
+                    batches.last_sent[tid] = packet
+                    batches.sent[tid] += 1
                     workers.time[tid] = 0
 
 
 @jit
-def _match(
+def _end(
     tid: int,
-    flow: Int64s,
-    group_of_flow: Int64s,
+    told_apart: bool,
     workers: _Worker,
-    queue: _Queue,
-    found: Service,
+    requests: Requests,
+    connections: Connections,
+    batches: Batches,
+    found: Matches,
 ) -> None:
-    """Say which requests the responses of one batch answer."""
-    first = queue.ends[0]
-    sent = workers.sent[tid]
-    # What the thread did after its last response belongs to that.
-    queue.spent[queue.last[tid]] += workers.time[tid]
-    packet = queue.last[tid]
-    for place in range(sent - 1, -1, -1):
-        queue.response[place] = packet
-        packet = queue.before[packet]
-    waiting = workers.delivered[tid] - first
-    if 0 < sent < waiting and _group(first, waiting, flow, group_of_flow, queue) == sent:
-        taken = waiting
-    else:
-        # One response a request; those delivered while the thread worked were served as well.
-        taken = min(queue.ends[1] - first, sent)
-        for place in range(taken):
-            queue.group[place] = place
-    if taken > 0:
-        _assign(tid, first, taken, sent, queue, found)
-    # What two batches left over was answered in a way that was not seen.
-    queue.ends[0] = max(first + taken, workers.before[tid])
-    workers.before[tid] = workers.delivered[tid]
-
-
-@jit
-def _group(first: int, waiting: int, flow: Int64s, group_of_flow: Int64s, queue: _Queue) -> int:
-    """Number the connections of the waiting requests in order; returns how many there are.
-
-    epoll returns a connection once, however many requests wait on it.
-    """
-    groups = 0
-    for place in range(waiting):
-        connection = flow[queue.request[first + place]]
-        if connection < 0 or group_of_flow[connection] < 0:
-            queue.group[place] = groups
-            if connection >= 0:
-                group_of_flow[connection] = groups
-            groups += 1
-        else:
-            queue.group[place] = group_of_flow[connection]
-    for place in range(waiting):
-        connection = flow[queue.request[first + place]]
-        if connection >= 0:
-            group_of_flow[connection] = -1
-    return groups
-
-
-@jit
-def _assign(tid: int, first: int, taken: int, sent: int, queue: _Queue, found: Service) -> None:
-    """Give each request its response's time; requests that share one share its time."""
-    queue.members[:sent] = 0
-    for place in range(taken):
-        answer = queue.response[queue.group[place]]
-        queue.members[queue.group[place]] += 1
-        if found.reply_to[answer] < 0:
-            found.reply_to[answer] = queue.request[first + place]
-    last = queue.request[first + taken - 1]
-    for place in range(taken):
-        packet = queue.request[first + place]
-        group = queue.group[place]
-        found.tid[packet] = tid
-        found.service[packet] = queue.spent[queue.response[group]] // queue.members[group]
-    for place in range(sent):
-        answer = queue.response[place]
-        if found.reply_to[answer] < 0:
-            # A response in several packets: the rest belongs to the last request.
-            found.reply_to[answer] = last
-            found.service[last] += queue.spent[answer]
+    """A worker has done with what epoll_wait returned."""
+    if workers.outside[tid]:
+        if batches.sent[tid] > 0:
+            # What the thread did after its last response belongs to that.
+            found.spent[batches.last_sent[tid]] += workers.time[tid]
+            if not told_apart:
+                take_ready(tid, batches.sent[tid], 0, connections, batches)
+                # What two batches left over was answered in a way that was not seen.
+                batches.returned[tid] = batches.before[tid]
+        end_batch(tid, requests, connections, batches, found)
+    workers.outside[tid] = 0
 
 
 @jit

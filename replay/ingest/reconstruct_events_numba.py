@@ -1,0 +1,259 @@
+"""The one pass that makes points into events: entries paired with exits, causes given."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from replay.engine.accelerate import jit
+from replay.ingest.reconstruct_causes import (
+    BUSY,
+    UNKNOWN,
+    Flags,
+    end_busy_run,
+    pass_cause,
+    poll_cause,
+    raise_cause,
+    wake_cause,
+)
+from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, Points
+from replay.ingest.reconstruct_state import (
+    NO_BUDGET,
+    NO_CAUSE,
+    NO_DURATION,
+    NO_NAPI,
+    Columns,
+    Cpu,
+    Int64s,
+    Known,
+    Napi,
+)
+from replay.trace.schema import EventKind
+
+_NET_RX = 3  # softirq vector
+
+_P = Point
+_IRQ_ENTRY, _IRQ_EXIT = int(_P.IRQ_ENTRY), int(_P.IRQ_EXIT)
+_SOFTIRQ_ENTRY, _SOFTIRQ_EXIT = int(_P.SOFTIRQ_ENTRY), int(_P.SOFTIRQ_EXIT)
+_RAISE, _POLL, _GRO, _RECEIVE = int(_P.SOFTIRQ_RAISE), int(_P.POLL), int(_P.GRO), int(_P.RECEIVE)
+_XMIT, _XMIT_DONE, _QUEUED = int(_P.XMIT), int(_P.XMIT_DONE), int(_P.XMIT_QUEUED)
+_SWITCH, _START, _FIRE = int(_P.SWITCH), int(_P.TIMER_START), int(_P.TIMER_FIRE)
+_EPOLL_WAIT, _EPOLL_RETURN = int(_P.EPOLL_WAIT), int(_P.EPOLL_RETURN)
+_WAKEUP, _WAKING = int(_P.WAKEUP), int(_P.WAKING)
+
+_K = EventKind
+_KIND = np.zeros(len(_P), np.uint8)
+for _point, _event in (
+    (_P.IRQ_ENTRY, _K.IRQ),
+    (_P.SOFTIRQ_ENTRY, _K.SOFTIRQ),
+    (_P.SOFTIRQ_RAISE, _K.RAISE),
+    (_P.POLL, _K.POLL),
+    (_P.GRO, _K.RECEIVE),
+    (_P.RECEIVE, _K.RECEIVE),
+    (_P.XMIT, _K.XMIT),
+    (_P.XMIT_DONE, _K.XMIT),
+    (_P.XMIT_QUEUED, _K.XMIT),
+    (_P.SWITCH, _K.RUN),
+    (_P.WAKEUP, _K.WAKE),
+    (_P.WAKING, _K.WAKE),
+    (_P.TIMER_START, _K.TIMER_START),
+    (_P.TIMER_FIRE, _K.TIMER),
+    (_P.EPOLL_WAIT, _K.EPOLL_WAIT),
+    (_P.EPOLL_RETURN, _K.EPOLL_RETURN),
+):
+    _KIND[_point] = _event
+
+
+@jit
+def find_events(
+    points: Points,
+    known: Known,
+    cpus: Cpu,
+    in_epoll: Flags,
+    woken: Flags,
+    napis: Napi,
+    events: Columns,
+) -> int:
+    """Write the events that `points` make, in order of time; returns their number.
+
+    in_epoll, woken: by thread id, zero at first.
+    """
+    rows = 0
+    for place in range(len(points.time)):
+        kind = points.kind[place]
+        cpu = points.cpu[place]
+        time = points.time[place]
+        if _ends_something(points, place, kind, cpu, time, known, cpus, events):
+            continue
+        device = points.device[place]
+        value = points.value[place]
+        tid = points.tid[place]
+        napi = NO_NAPI
+        budget = NO_BUDGET
+        cause = NO_CAUSE
+        duration = NO_DURATION
+        detail = NULL
+        if kind == _POLL:
+            napi = _find(known.napis, points.object[place])
+            if 0 < napis.expires[napi] <= time:
+                napis.fired[napi], napis.expires[napi] = 1, 0
+            cause = poll_cause(napi, tid, cpu, known, cpus, in_epoll, woken, napis, time)
+            budget = points.other[place]
+            napis.full[napi] = value >= budget and budget > 0
+            if cpus.gro_napi[cpu] > 0:
+                napis.id[napi] = cpus.gro_napi[cpu]
+                cpus.gro_napi[cpu] = 0
+            began = max(cpus.polled[cpu], cpus.run_start[cpu])
+            if began >= 0 and cause != UNKNOWN:
+                duration = time - began
+            cpus.polled[cpu] = time
+            cpus.timer[cpu] = NO_NAPI
+            if cause == BUSY:
+                cpus.busy[cpu] = rows
+            else:
+                end_busy_run(cpu, cpus, events)
+        elif kind == _SWITCH:
+            _end_run(time, cpu, cpus, events)
+            cpus.run[cpu] = rows
+            cpus.run_start[cpu] = time
+            cpus.polled[cpu] = -1
+            cpus.timer[cpu] = NO_NAPI
+            tid = value
+            value = points.other[place]
+        elif kind == known.wake:
+            target = value
+            value = points.other[place]
+            if known.napi_threads[target]:
+                cause = wake_cause(time, tid, cpu, cpus, in_epoll)
+                woken[target] = cause
+                end_busy_run(cpu, cpus, events)
+            tid = target
+        elif kind == _GRO:
+            if points.object[place] > 0:
+                cpus.gro_napi[cpu] = points.object[place]
+            detail = points.other[place]
+        elif kind in (_XMIT, _XMIT_DONE, _QUEUED):
+            cpus.sent[cpu] = rows
+            cpus.timer[cpu] = NO_NAPI
+            if kind == _XMIT:
+                detail = points.other[place]
+        elif kind == _SOFTIRQ_ENTRY:
+            cpus.softirq_cause[cpu] = pass_cause(time, tid, cpu, known, cpus, in_epoll, events)
+            cpus.softirq[cpu] = rows
+            cpus.raised[cpu] = 0
+            cpus.irq_seen[cpu] = 0
+            cpus.polled[cpu] = time
+        elif kind == _RAISE:
+            cpus.raised[cpu] = raise_cause(time, tid, cpu, cpus, in_epoll)
+            cause = cpus.raised[cpu]
+        elif kind == _IRQ_ENTRY:
+            cpus.irq[cpu] = rows
+            cpus.irq_seen[cpu] = 1
+        elif kind == _FIRE:
+            napi = _find(known.napis, points.object[place] - known.timer_offset)
+            cpus.timer[cpu] = napi
+            cpus.timer_time[cpu] = time
+            value = NULL
+            if napi != NO_NAPI:
+                napis.expires[napi] = 0
+        elif kind == _START:
+            napi = _find(known.napis, points.object[place] - known.timer_offset)
+            value = value - known.clock - time if known.clock != NULL else NULL
+            if napi != NO_NAPI and value != NULL:
+                # The poll that is under way may be one that nobody was seen to cause.
+                if 0 < napis.expires[napi] <= time:
+                    napis.fired[napi] = 1
+                napis.expires[napi] = time + value
+        elif kind in (_EPOLL_WAIT, _EPOLL_RETURN):
+            in_epoll[tid] = kind == _EPOLL_WAIT
+            if kind == _EPOLL_WAIT:
+                budget = max(points.other[place], NO_BUDGET)
+            cpus.polled[cpu] = time if kind == _EPOLL_WAIT else -1
+            cpus.timer[cpu] = NO_NAPI
+            end_busy_run(cpu, cpus, events)
+        events.time[rows] = time
+        events.cpu[rows] = cpu
+        events.kind[rows] = _KIND[kind]
+        events.device[rows] = device
+        events.napi[rows] = napi
+        events.tid[rows] = tid
+        events.value[rows] = value
+        events.budget[rows] = budget
+        events.cause[rows] = cause
+        events.duration[rows] = duration
+        events.detail[rows] = detail
+        rows += 1
+    for cpu in range(len(cpus.busy)):
+        end_busy_run(cpu, cpus, events)
+    return rows
+
+
+@jit
+def _ends_something(
+    points: Points,
+    place: int,
+    kind: int,
+    cpu: int,
+    time: int,
+    known: Known,
+    cpus: Cpu,
+    events: Columns,
+) -> bool:
+    """Whether the point makes no event of its own; what it ends is given its duration."""
+    if kind in (_SOFTIRQ_EXIT, _SOFTIRQ_ENTRY, _RAISE):
+        if points.value[place] != _NET_RX:
+            return True
+        if kind == _SOFTIRQ_EXIT:
+            if cpus.softirq[cpu] >= 0:
+                row = cpus.softirq[cpu]
+                events.duration[row] = time - events.time[row]
+            cpus.softirq[cpu] = -1
+            cpus.polled[cpu] = time
+            return True
+        return False
+    if kind == _IRQ_EXIT:
+        if cpus.irq[cpu] >= 0:
+            row = cpus.irq[cpu]
+            events.duration[row] = time - events.time[row]
+        cpus.irq[cpu] = -1
+        return True
+    if kind == _RECEIVE:
+        device = points.device[place]
+        return bool(device != NO_DEVICE and known.gro_devices[device] != 0)
+    if kind in (_XMIT, _XMIT_DONE, _QUEUED):
+        device = points.device[place]
+        if device == NO_DEVICE or known.sent_by[device] == kind:
+            return False
+        row = cpus.sent[cpu]
+        if kind == _XMIT_DONE and row >= 0 and events.device[row] == device:
+            events.duration[row] = time - events.time[row]
+            cpus.sent[cpu] = -1
+        return True
+    if kind in (_FIRE, _START):
+        return bool(known.watchdog == NULL or points.other[place] != known.watchdog)
+    if kind in (_WAKEUP, _WAKING):
+        return bool(kind != known.wake)
+    return False
+
+
+@jit
+def _end_run(time: int, cpu: int, cpus: Cpu, events: Columns) -> None:
+    """The thread that has the CPU loses it."""
+    if cpus.run[cpu] >= 0:
+        row = cpus.run[cpu]
+        events.duration[row] = time - events.time[row]
+    # napi_busy_loop() stops polling before it lets another thread run.
+    end_busy_run(cpu, cpus, events)
+
+
+@jit
+def _find(napis: Int64s, address: int) -> int:
+    """Return the place of a NAPI by its address; NO_NAPI where it is never polled."""
+    low = 0
+    high = len(napis)
+    while low < high:
+        middle = (low + high) // 2
+        if napis[middle] < address:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(napis) and napis[low] == address else NO_NAPI

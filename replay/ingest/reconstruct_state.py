@@ -1,0 +1,77 @@
+"""What is kept while points are made into events: the columns filled, CPUs, NAPIs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Int64s = npt.NDArray[np.int64]
+
+NO_NAPI = -1
+NO_CAUSE = 255
+NO_DURATION = -1
+NO_BUDGET = -1
+
+
+class Columns(NamedTuple):
+    """The events table's columns, and `detail` of received and sent packets; NULL where none."""
+
+    time: npt.NDArray[np.int64]
+    cpu: npt.NDArray[np.uint16]
+    kind: npt.NDArray[np.uint8]  # EventKind
+    device: npt.NDArray[np.uint16]  # NO_DEVICE where none
+    napi: npt.NDArray[np.int64]  # while causes are sought, the place in known.napis
+    tid: npt.NDArray[np.int32]
+    value: npt.NDArray[np.int64]
+    budget: npt.NDArray[np.int32]  # NO_BUDGET
+    cause: npt.NDArray[np.uint8]  # Cause, NO_CAUSE
+    duration: npt.NDArray[np.int64]  # NO_DURATION
+    detail: npt.NDArray[np.int64]
+
+    def first(self, rows: int) -> Columns:
+        """Return the first `rows` rows, sharing memory."""
+        return Columns(**{name: column[:rows] for name, column in self._asdict().items()})
+
+
+class Known(NamedTuple):
+    """What is known of the whole recording before its points are read one by one."""
+
+    napis: Int64s  # addresses, sorted
+    watchdog: int  # address of napi_watchdog(); NULL where it was not found
+    timer_offset: int  # from a NAPI's address to its timer's
+    clock: int  # ns to take from an expiry to get trace time; NULL where clocks differ
+    gro_devices: npt.NDArray[np.uint8]  # by device: its packets are seen by GRO
+    sent_by: npt.NDArray[np.uint8]  # by device: the Point that says that it sent a packet
+    wake: int  # the Point that says that a thread was made runnable
+    napi_threads: npt.NDArray[np.uint8]  # by thread id
+    raises: bool  # NET_RX raises were recorded
+    softirqs: bool  # softirq entries were recorded
+
+
+class Napi(NamedTuple):
+    """What is known of each NAPI. Shape (NAPIs,), in the order of known.napis; 0 at first."""
+
+    full: Int64s  # its last poll used its whole budget
+    expires: Int64s  # when its timer fires; 0 where it is not armed
+    fired: Int64s  # the timer's time came since the last poll, seen or not
+    id: Int64s  # as received packets name it
+
+
+class Cpu(NamedTuple):
+    """What each CPU is in the middle of. Shape (cpus,); rows are -1 where there is none."""
+
+    run: Int64s  # row of the thread that has it
+    run_start: Int64s
+    softirq: Int64s  # row of the NET_RX pass
+    softirq_cause: Int64s
+    irq: Int64s  # row of the handler
+    irq_seen: Int64s  # since the last NET_RX pass
+    raised: Int64s  # Cause of the pending NET_RX
+    timer: Int64s  # place of the NAPI whose watchdog has just fired
+    timer_time: Int64s
+    busy: Int64s  # row of the last busy poll
+    polled: Int64s  # end of the last poll in this run or pass
+    sent: Int64s  # row of the last packet sent
+    gro_napi: Int64s  # napi id of the packets since the last poll
