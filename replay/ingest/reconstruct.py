@@ -38,7 +38,8 @@ class Reconstruction:
     acks: int
     sent: int
     workers: list[int]  # thread ids
-    inferred: list[str]
+    lag: int
+    by_gro: bool
 
 
 def choose_device(
@@ -73,7 +74,7 @@ def choose_device(
 
 
 def reconstruct(
-    events: Columns, device: int, *, queue_of_napi: None = None, lag: int = 0, by_gro: bool = True
+    events: Columns, device: int, *, lag: int = 0, by_gro: bool = True
 ) -> Reconstruction:
     """Rebuild the packets of `device`: arrivals, kinds, service times, connections.
 
@@ -114,7 +115,8 @@ def reconstruct(
         acks=int(np.count_nonzero(packets.kind == PacketKind.ACK)),
         sent=count - received,
         workers=[int(tid) for tid in workers],
-        inferred=[],
+        lag=lag,
+        by_gro=by_gro,
     )
 
 

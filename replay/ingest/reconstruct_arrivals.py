@@ -25,6 +25,10 @@ _WAKE, _RAISE, _RECEIVE = int(EventKind.WAKE), int(EventKind.RAISE), int(EventKi
 _BY_IRQ = int(Cause.IRQ)
 
 
+#: Packets that are placed together at most: no ring holds more.
+_MOST_HELD = 4096
+
+
 class Arrivals(NamedTuple):
     """One entry a packet received on the device, in the order of the receive events."""
 
@@ -45,11 +49,21 @@ class _Signals(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """Packets received on each CPU since its last poll, the last first."""
+    """Packets that were in the ring together, as chains from the last to the first."""
 
-    last: Int64s  # by CPU: number of a packet, -1
-    before: Int64s  # by packet: the one before it on the same CPU
-    members: Int64s  # of the poll at hand, in order
+    last: Int64s  # by CPU: received since its last poll; -1: none
+    before: Int64s  # by packet: the one before it
+    members: Int64s  # of the batch at hand, in order
+
+
+class _Napis(NamedTuple):
+    """By NAPI."""
+
+    identity: Int64s  # sorted
+    looked: Int64s  # when the ring was last seen to its end; NULL: never
+    held: Int64s  # last of the packets that polls of their whole budget took since; -1: none
+    signal: Int64s  # when the interrupt that caused the first of those polls was seen; NULL
+    after: Int64s  # the last packet's arrival; NULL: none
 
 
 def find_arrivals(events: Columns, device: int, *, lag: int = 0, by_gro: bool = True) -> Arrivals:
@@ -63,7 +77,6 @@ def find_arrivals(events: Columns, device: int, *, lag: int = 0, by_gro: bool = 
     count = len(rows)
     cpus = int(events.cpu.max(initial=0)) + 1
     threads = int(events.tid.max(initial=0)) + 1
-    napis = np.unique(events.napi[events.kind == _POLL])
     found = Arrivals(
         rows,
         np.full(count, -1, np.int64),
@@ -77,17 +90,9 @@ def find_arrivals(events: Columns, device: int, *, lag: int = 0, by_gro: bool = 
     batch = _Batch(
         np.full(cpus, -1, np.int64), np.full(count, -1, np.int64), np.empty(count, np.int64)
     )
-    _walk(
-        events,
-        device,
-        lag,
-        by_gro,
-        napis,
-        np.full(len(napis), NULL, np.int64),
-        signals,
-        batch,
-        found,
-    )
+    identity = np.unique(events.napi[events.kind == _POLL])
+    nothing = [np.full(len(identity), value, np.int64) for value in (NULL, -1, NULL, NULL)]
+    _walk(events, device, lag, by_gro, _Napis(identity, *nothing), signals, batch, found)
     return found
 
 
@@ -97,13 +102,12 @@ def _walk(
     device: int,
     lag: int,
     by_gro: bool,
-    napis: Int64s,
-    looked: Int64s,
+    napis: _Napis,
     signals: _Signals,
     batch: _Batch,
     found: Arrivals,
 ) -> None:
-    """Fill `found`; `looked`, by place in `napis`, is when the ring was last seen to its end."""
+    """Fill `found`, poll by poll."""
     packet = 0
     for row in range(len(events.time)):
         kind = events.kind[row]
@@ -115,15 +119,26 @@ def _walk(
                 batch.last[cpu] = packet
                 packet += 1
         elif kind == _POLL:
-            taken = _take_batch(cpu, batch)
-            napi = np.searchsorted(napis, events.napi[row])
-            signal = _signal(events, row, looked[napi], signals)
-            if taken > 0:
-                _place(batch.members[:taken], row, looked[napi], signal, lag, found)
-            budget = events.budget[row]
-            if events.value[row] < budget or budget <= 0:
-                look = _look(events, row, batch.members[:taken], by_gro, found)
-                looked[napi] = max(looked[napi], look)
+            napi = np.searchsorted(napis.identity, events.napi[row])
+            held = napis.held[napi]
+            signal = napis.signal[napi]
+            if held < 0:
+                signal = _signal(events, row, napis.looked[napi], signals)
+            new, taken = _take_batch(cpu, held, batch)
+            members = batch.members[:taken]
+            if new > 0:
+                last = members[taken - 1]
+                found.poll[members[taken - new :]] = row
+                _place(members, napis.looked[napi], napis.after[napi], signal, lag, found)
+                napis.held[napi] = last
+                napis.signal[napi] = signal
+            if events.value[row] < events.budget[row] or taken >= _MOST_HELD:
+                if taken > 0:
+                    napis.after[napi] = found.arrival[members[taken - 1]]
+                napis.held[napi] = -1
+            if events.value[row] < events.budget[row]:
+                look = _look(events, row, members[taken - new :], by_gro, found)
+                napis.looked[napi] = max(napis.looked[napi], look)
         elif kind == _WAKE:
             signals.thread[events.tid[row]] = time
         elif kind == _IRQ:
@@ -137,21 +152,32 @@ def _walk(
 
 
 @jit
-def _take_batch(cpu: int, batch: _Batch) -> int:
-    """Put the packets of the poll that ends on `cpu` in order; returns how many there are."""
+def _take_batch(cpu: int, held: int, batch: _Batch) -> tuple[int, int]:
+    """Put the packets of the poll that ends on `cpu` in order, after those `held` before.
+
+    Returns how many this poll took, and how many there are in all.
+    """
     taken = 0
     packet = batch.last[cpu]
     while packet >= 0:
         batch.members[taken] = packet
         taken += 1
         packet = batch.before[packet]
+    new = taken
+    if new > 0 and held >= 0:
+        batch.before[batch.members[new - 1]] = held
+        packet = held
+        while packet >= 0:
+            batch.members[taken] = packet
+            taken += 1
+            packet = batch.before[packet]
     batch.last[cpu] = -1
     for place in range(taken // 2):
         other = taken - 1 - place
         first = batch.members[place]
         batch.members[place] = batch.members[other]
         batch.members[other] = first
-    return taken
+    return new, taken
 
 
 @jit
@@ -171,22 +197,22 @@ def _signal(events: Columns, row: int, looked: int, signals: _Signals) -> int:
 
 
 @jit
-def _place(members: Int64s, row: int, looked: int, signal: int, lag: int, found: Arrivals) -> None:
-    """Say when the packets of one poll arrived."""
+def _place(
+    members: Int64s, looked: int, after: int, signal: int, lag: int, found: Arrivals
+) -> None:
+    """Say when packets that were in the ring together arrived."""
     count = len(members)
-    begin = looked
+    begin = max(looked, after)
     first = 0
     if signal != NULL:
         packet = members[0]
-        begin = max(looked, signal - lag)
         found.latest[packet] = max(looked, min(signal, found.latest[packet]))
-        found.arrival[packet] = min(begin, found.latest[packet])
-        begin = found.arrival[packet]
+        begin = min(max(begin, signal - lag), found.latest[packet])
+        found.arrival[packet] = begin
         first = 1
     end = found.latest[members[count - 1]]
     for place in range(count):
         packet = members[place]
-        found.poll[packet] = row
         found.earliest[packet] = looked
         if place >= first and begin != NULL:
             # The mean of the order statistics of independent arrivals between the bounds.

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from replay.ingest.reconstruct_arrivals import Arrivals
+from replay.errors import TraceError
+from replay.ingest.reconstruct_arrivals import Arrivals, find_arrivals
+from replay.ingest.reconstruct_events import table_columns
 from replay.ingest.reconstruct_state import Columns
+from replay.trace.bundle import Manifest
 from replay.trace.schema import Cause, EventKind
 
 Int64s = npt.NDArray[np.int64]
@@ -34,6 +38,40 @@ class ArrivalError:
     before_earliest: int  # true arrivals outside the bounds
     after_latest: int
     waited: float  # median time from the true arrival to the receive event
+
+
+def interrupt_lag(events: Columns, device: int, peer: int, *, by_gro: bool) -> int | None:
+    """Return the median time from an arrival to the interrupt it raised, ns; None without any.
+
+    Only the constant is taken from the true arrivals; the rebuilding uses nothing else of them.
+    """
+    arrivals = find_arrivals(events, device, by_gro=by_gro)
+    truth = true_arrivals(events, arrivals, device, peer)
+    first = np.append(True, arrivals.poll[1:] != arrivals.poll[:-1])
+    polls = np.maximum(arrivals.poll, 0)
+    mine = (truth >= 0) & (arrivals.poll >= 0) & (events.cause[polls] == Cause.IRQ) & first
+    # Without a signal the latest instant is the receive event itself.
+    mine &= arrivals.latest < events.time[arrivals.row]
+    return int(np.median((arrivals.latest - truth)[mine])) if mine.any() else None
+
+
+def table_errors(events: pa.Table, manifest: Manifest, peer: str) -> list[ArrivalError]:
+    """Return the errors of a bundle's arrivals, by its events and manifest.
+
+    peer: the sending end of the virtual pair. Raises TraceError where it was not recorded.
+    """
+    devices = manifest.get("devices", [])
+    if peer not in devices or manifest.get("device") not in devices:
+        raise TraceError(f"device {peer!r} is not in this recording ({', '.join(devices)})")
+    columns = table_columns(events)
+    device = devices.index(manifest["device"])
+    arrivals = find_arrivals(
+        columns,
+        device,
+        lag=int(manifest.get("irq_lag_ns") or 0),
+        by_gro=manifest.get("received_by") == "napi_gro_receive",
+    )
+    return arrival_errors(columns, arrivals, device, devices.index(peer))
 
 
 def arrival_errors(

@@ -10,7 +10,16 @@ import pyarrow as pa
 
 from replay.ingest.reconstruct_events_numba import find_events
 from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, Points
-from replay.ingest.reconstruct_state import NO_CAUSE, NO_NAPI, Columns, Cpu, Known, Napi
+from replay.ingest.reconstruct_state import (
+    NO_BUDGET,
+    NO_CAUSE,
+    NO_DURATION,
+    NO_NAPI,
+    Columns,
+    Cpu,
+    Known,
+    Napi,
+)
 from replay.trace.schema import EVENTS
 
 #: napi_struct is shorter than this; its timer lies within.
@@ -25,6 +34,7 @@ class Events:
     columns: Columns
     watchdog: int | None  # address of napi_watchdog(), where its timers were told apart
     napis: int  # NAPIs that were polled
+    gro_devices: frozenset[int]  # devices whose receive events are GRO's, one a packet
 
 
 def make_events(
@@ -84,8 +94,9 @@ def make_events(
     )
     columns = columns.first(rows)
     # Ids begin above the number of CPUs, so places never look like one of them.
+    gro = frozenset(np.flatnonzero(known.gro_devices).tolist())
     names = np.append(np.where(by_napi.id > 0, by_napi.id, np.arange(len(napis))), NO_NAPI)
-    return Events(columns._replace(napi=names[columns.napi]), watchdog, len(napis))
+    return Events(columns._replace(napi=names[columns.napi]), watchdog, len(napis), gro)
 
 
 _ZERO_AT_FIRST = ("softirq_cause", "irq_seen", "raised", "gro_napi")
@@ -107,6 +118,20 @@ def events_table(columns: Columns) -> pa.Table:
         for missing in [none.get(field.name.removesuffix("_ns"))]
     ]
     return pa.table(arrays, schema=EVENTS)
+
+
+def table_columns(table: pa.Table) -> Columns:
+    """Return an events table's columns; without `detail`, which a bundle does not hold."""
+    none = {"device": NO_DEVICE, "napi": NO_NAPI, "value": NULL, "budget": NO_BUDGET}
+    none |= {"cause": NO_CAUSE, "duration_ns": NO_DURATION, "tid": 0}
+    wide = {"napi": pa.int64()}
+    columns = {}
+    for field in EVENTS:
+        column = table[field.name].cast(wide.get(field.name, field.type))
+        if column.null_count:
+            column = column.fill_null(none[field.name])
+        columns[field.name.removesuffix("_ns")] = column.to_numpy()
+    return Columns(**columns, detail=np.full(len(table), NULL, np.int64))
 
 
 def arrow_array(

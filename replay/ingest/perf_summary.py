@@ -1,0 +1,200 @@
+"""What a perf.data file's reading amounts to: its manifest, its gaps, lines for the summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from replay.ingest import perf_header
+from replay.ingest.perf_bytes import Bytes
+from replay.ingest.perf_formats import Format
+from replay.ingest.perf_header import PerfHeader
+from replay.ingest.perf_points import PerfPoints
+from replay.ingest.perf_walk import Walked
+from replay.ingest.reconstruct import Reconstruction
+from replay.ingest.reconstruct_events import Events
+from replay.ingest.reconstruct_points import Point
+from replay.trace.schema import GAPS, EventKind
+
+#: Points without which something is unknown.
+_WANTED = (
+    (Point.POLL, "napi:napi_poll", "polls"),
+    (Point.SWITCH, "sched:sched_switch", "which thread had the CPU"),
+    (Point.EPOLL_RETURN, "syscalls:sys_exit_epoll_wait", "service times"),
+    (Point.GRO, "net:napi_gro_receive_entry", "flows, and each packet of a merged one"),
+    (Point.XMIT, "net:net_dev_start_xmit", "when responses were sent"),
+)
+
+
+@dataclass(frozen=True)
+class PerfFile:
+    """One file, walked."""
+
+    data: Bytes
+    header: PerfHeader
+    walked: Walked
+    formats: dict[int, Format]
+
+    @property
+    def cut(self) -> bool:
+        """Whether records are missing at its end."""
+        return self.header.cut or not self.walked.whole
+
+
+def common_clock(header: PerfHeader) -> int | None:
+    """Return the clock of all events, None where it is perf's own or not the same for all."""
+    clocks = {attr.clockid for attr in header.attrs if attr.type == perf_header.TRACEPOINT}
+    return clocks.pop() if len(clocks) == 1 else None
+
+
+def gaps(file: PerfFile, read: PerfPoints) -> pa.Table:
+    """Return what was lost and where the file is cut, as a table of schema GAPS."""
+    rows: list[dict[str, Any]] = []
+    times, cpus = read.points.time, read.points.cpu
+    per_cpu = {cpu: times[cpus == cpu] for cpu in {loss.cpu for loss in read.losses}}
+    for loss in read.losses:
+        start = None
+        if loss.time:
+            # The kernel reports a loss with the next record it can store on that CPU.
+            mine = per_cpu[loss.cpu]
+            before = int(np.searchsorted(mine, loss.time))
+            start = int(mine[before - 1]) if before else 0
+        row = {"start_ns": start, "end_ns": loss.time or None, "lost": loss.records}
+        rows.append({**row, "source": 0, "cause": "lost"})
+    if file.cut:
+        row = {"start_ns": int(times[-1]), "end_ns": None, "lost": None}
+        rows.append({**row, "source": 0, "cause": "cut"})
+    return pa.Table.from_pylist(rows, schema=GAPS)
+
+
+def manifest(
+    file: PerfFile,
+    read: PerfPoints,
+    events: Events,
+    rebuilt: Reconstruction | None,
+    source: dict[str, Any],
+) -> dict[str, Any]:
+    """Return what the file says of the recording and its host."""
+    view, header = file.data.data, file.header
+    clock = common_clock(header)
+    known: dict[str, Any] = {
+        "sources": [source],
+        "clock": "perf's own (sched_clock)"
+        if clock is None
+        else perf_header.CLOCKS.get(clock, f"clock {clock}"),
+        "origin_ns": read.origin,
+        "duration_ns": int(read.points.time[-1]) + 1,
+        "devices": read.devices,
+        "loop": "unknown",
+        "losses": sum(loss.records for loss in read.losses),
+        "host": {
+            "hostname": perf_header.feature_text(view, header, perf_header.HOSTNAME),
+            "kernel": perf_header.feature_text(view, header, perf_header.OSRELEASE),
+            "cpu": perf_header.feature_text(view, header, perf_header.CPUDESC),
+            "cpus": perf_header.online_cpus(view, header),
+        },
+        "recorded_by": perf_header.command_line(view, header),
+        "recorded_events": recorded_events(read, events, rebuilt),
+    }
+    reference = perf_header.clock_reference(view, header)
+    if reference is not None and reference[0] == clock:
+        known["wall_origin_ns"] = reference[1] - reference[2] + read.origin
+    if rebuilt is not None:
+        known["device"] = read.devices[rebuilt.device]
+        known["received_by"] = "napi_gro_receive" if rebuilt.by_gro else "netif_receive_skb"
+        known["irq_lag_ns"] = rebuilt.lag
+        known["workers"] = {str(tid): read.threads.get(tid) for tid in rebuilt.workers}
+    return known
+
+
+def recorded_events(
+    read: PerfPoints, events: Events, rebuilt: Reconstruction | None
+) -> dict[str, Any]:
+    """Count the samples: each took time on its CPU, which calibration takes off.
+
+    per_request: those on the CPU that polls the device, for each of its requests.
+    """
+    per_cpu = np.bincount(read.points.cpu)
+    counts: dict[str, Any] = {
+        "total": len(read.points.cpu),
+        "per_cpu": {str(cpu): int(count) for cpu, count in enumerate(per_cpu) if count},
+    }
+    if rebuilt is not None and rebuilt.requests:
+        columns = events.columns
+        mine = (columns.kind == EventKind.RECEIVE) & (columns.device == rebuilt.device)
+        server = int(np.argmax(np.bincount(columns.cpu[mine])))
+        counts["server_cpu"] = server
+        counts["per_request"] = round(int(per_cpu[server]) / rebuilt.requests, 3)
+    return counts
+
+
+def found_lines(
+    read: PerfPoints, events: Events, rebuilt: Reconstruction | None, others: list[str]
+) -> list[str]:
+    """Return what the file holds."""
+    seconds = int(read.points.time[-1]) / 1e9
+    lines = [f"{len(read.points.time):,} samples of known tracepoints in {seconds:.3f} s"]
+    if rebuilt is None:
+        return [*lines, "no device received a packet"]
+    columns = events.columns
+    mine = (columns.kind == EventKind.POLL) & (columns.device == rebuilt.device)
+    lines.append(
+        f"{read.devices[rebuilt.device]}: {int(mine.sum()):,} polls,"
+        f" {int((columns.value[mine] == 0).sum()):,} of them empty; {rebuilt.requests:,} requests,"
+        f" {rebuilt.acks:,} ACKs, {rebuilt.sent:,} packets sent"
+    )
+    if others:
+        lines.append(f"other receiving devices: {', '.join(others)} (choose with device=)")
+    return lines
+
+
+def inferred_lines(events: Events, rebuilt: Reconstruction | None) -> list[str]:
+    """Return what was concluded from the file."""
+    lines = []
+    if events.watchdog is not None:
+        lines.append("napi_watchdog is the timer that lies within a polled napi_struct")
+    if rebuilt is None:
+        return lines
+    lines.append(
+        "arrivals lie between the last look at the ring and the packet's own event;"
+        f" interrupts come {rebuilt.lag:,} ns after the arrival"
+    )
+    if rebuilt.acks:
+        lines.append("packets of a pure ACK's length are ACKs, the others requests")
+    lines.append(
+        f"responses found for {rebuilt.served:,} of {rebuilt.requests:,} requests,"
+        f" by {len(rebuilt.workers)} worker thread(s)"
+    )
+    if len(rebuilt.workers) > 1:
+        lines.append("which worker served which request is a guess: they share the device")
+    return lines
+
+
+def lost_lines(file: PerfFile, read: PerfPoints, lacking: list[str]) -> list[str]:
+    """Return what is missing."""
+    lines = []
+    if read.losses:
+        total = sum(loss.records for loss in read.losses)
+        lines.append(f"{total:,} records lost in {len(read.losses)} places (raise perf record -m)")
+    if file.cut:
+        lines.append(f"cut at byte {file.walked.end}: what came before is kept")
+    if lacking:
+        lines.append(f"tracepoints that lack a field: {', '.join(lacking)}")
+    if read.unknown:
+        names = [
+            file.formats[number].name if number in file.formats else f"number {number}"
+            for number in read.unknown
+        ]
+        total = sum(read.unknown.values())
+        lines.append(f"{total:,} samples of other tracepoints left out: {', '.join(names[:8])}")
+    if common_clock(file.header) != 1:
+        lines.append(
+            "not on CLOCK_MONOTONIC: timers' lengths are unknown, and a capture cannot be joined"
+            " (perf record -k CLOCK_MONOTONIC)"
+        )
+    kinds = set(np.unique(read.points.kind).tolist())
+    lines += [f"no {name}: {what} unknown" for point, name, what in _WANTED if point not in kinds]
+    return lines
