@@ -65,7 +65,8 @@ def offered(trace: Trace, host: Host, *, load: float, arrivals: str) -> Offered:
     recorded = _int64(packets["arrival_ns"])
     request = kind[row] == PacketKind.REQUEST
     seen = _int64(packets["service_ns"], null=-1)[row]
-    service = np.where(request, np.where(seen >= 0, seen, host.request_ns), -1)
+    own = np.maximum(seen - host.recorded_ns, 0)
+    service = np.where(request, np.where(seen >= 0, own, host.request_ns), -1)
     duration = int(trace.manifest.get("duration_ns") or recorded[-1] + 1)
     parent = think = None
     if arrivals == "closed" or (arrivals == "auto" and trace.manifest.get("loop") == "closed"):

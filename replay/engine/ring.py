@@ -95,7 +95,7 @@ def irq_time(s: Any, p: Packets, k: Any) -> int:
     if not s.armed or s.irq_due < NEVER:
         return int(s.irq_due)
     signal = coalesce(s, p, k)
-    return int(signal + k.irq_latency) if signal < NEVER else NEVER
+    return signal + int(k.irq_latency) if signal < NEVER else NEVER
 
 
 @jit_in_place
@@ -111,7 +111,7 @@ def refresh(s: Any, p: Packets, k: Any) -> None:
 def thread_due(s: Any) -> int:
     """Return when the thread loses the CPU, unless it ends its work before."""
     if s.parked == KSOFTIRQD:
-        return min(s.due, s.slice_end)
+        return int(min(s.due, s.slice_end))
     return int(s.due)
 
 

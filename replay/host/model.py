@@ -38,6 +38,7 @@ class Host:
     request_ns: int  # service, up to its transmission, of a request where it was not recorded
     transmit_ns: int  # rest of a request, after its response was handed to the device
     busy_poll_ns: int  # one busy-poll iteration, without its packets
+    recorded_ns: int = 0  # of each recorded service time, what recording it took
     client_ns: int = 0  # network and client: from client send to arrival plus transmit to receive
     ring: int = 256  # receive descriptors
     rx_usecs: int = 0  # coalescing where the policy does not say

@@ -1,0 +1,236 @@
+"""What each step of the receive path costs on the recorded host, from its own recording.
+
+Each constant is a middle value of the steps seen, with their quartiles and number. The time that
+recording took is removed: the manifest says what one event costs, where that was measured by
+comparing recorded with unrecorded runs. A step that the recorded policy never takes (a timer under
+`base`) comes from the manifest's measurements of the host, else from the generic host, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.errors import TraceError
+from replay.host import GENERIC, Cost, Host
+from replay.intervals import Recorder, Timeline, latencies_of_wakeups, timeline
+from replay.trace.bundle import Trace
+from replay.trace.schema import EventKind, PacketKind
+
+Floats = npt.NDArray[Any]
+
+#: Fewer samples than this say nothing of a cost.
+FEWEST = 30
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A constant and where it comes from."""
+
+    value: float
+    cost: Cost
+
+
+def calibrate(trace: Trace) -> Host:
+    """Return the costs of the host that `trace` records.
+
+    Raises TraceError where it holds no events of a server that waits in epoll_wait.
+    """
+    if not trace.events.num_rows:
+        raise TraceError(f"{trace.path}: holds no kernel events to calibrate on")
+    manifest = trace.manifest
+    line = timeline(trace)
+    if not np.any((line.kind == EventKind.POLL) & (line.device == line.receiver)):
+        raise TraceError(f"{trace.path}: no poll was recorded: no costs can be calibrated")
+    recorder = recorder_of(manifest)
+    found = {
+        **_napi(line, recorder),
+        **_thread(line, recorder),
+        **_service(trace, recorder),
+        **_measured_beside(manifest),
+    }
+    found |= _interrupt(trace, line, found)
+    host = manifest.get("host") or {}
+    return Host(
+        name=trace.name,
+        threaded=bool(len(line.napi_threads)),
+        preemption=manifest.get("preemption") != "none",
+        ring=int(manifest.get("ring") or GENERIC.ring),
+        rx_usecs=int(manifest.get("rx_usecs") or 0),
+        rx_frames=int(manifest.get("rx_frames") or 0),
+        about=", ".join(str(host[key]) for key in ("kernel", "cpu", "nic") if host.get(key)),
+        **{name: round(estimate.value) for name, estimate in found.items()},
+        costs={name: estimate.cost for name, estimate in found.items()},
+    )
+
+
+def recorder_of(manifest: Mapping[str, Any]) -> Recorder:
+    """Return what recording an event cost on that host; 0 where nobody measured it."""
+    counted = manifest.get("recorded_events") or {}
+    return Recorder(
+        event_ns=float((manifest.get("probe_ns") or {}).get("median", 0.0)),
+        per_receive=float(counted.get("per_receive", 1.0)),
+    )
+
+
+def _napi(line: Timeline, recorder: Recorder) -> dict[str, Estimate]:
+    """Polls: a fixed part, a part for each packet, and leaving."""
+    poll = (line.kind == EventKind.POLL) & (line.device == line.receiver)
+    mine = np.flatnonzero(poll & ~np.isin(line.tid, line.workers) & (line.duration > 0))
+    work, wakes = line.value[mine], _wakes_inside(line, mine)
+    events = 1 + work * recorder.per_receive + wakes
+    spent = line.duration[mine] - events * recorder.event_ns
+    fixed, slope = _line_through(work, spent)
+    found = {
+        "poll_ns": _around(fixed, spent[work == 1] - slope, "poll duration, extrapolated to 0"),
+        "packet_ns": _around(slope, spent[work == 2] - fixed - slope, "poll duration per packet"),
+    }
+    left = line.followed(poll, line.kind == EventKind.RUN)
+    if len(line.napi_threads):
+        exits = line.gap[left] - recorder.event_ns
+        found["exit_ns"] = _middle("exit_ns", exits, "poll to context switch")
+    else:
+        found["exit_ns"] = _generic("exit_ns")
+    return found
+
+
+def _thread(line: Timeline, recorder: Recorder) -> dict[str, Estimate]:
+    """epoll_wait: calls that find events at once, sleeping, waking."""
+    returns = line.kind == EventKind.EPOLL_RETURN
+    waits = line.kind == EventKind.EPOLL_WAIT
+    others = (line.kind == EventKind.RUN) & ~np.isin(line.tid, line.workers)
+    others &= ~np.isin(line.tid, line.napi_threads)
+    woken = line.followed(line.runs(line.workers), returns)
+    woke = line.gap[woken] - recorder.event_ns
+    events = line.value[woken + 1]
+    direct = line.gap[line.followed(waits, returns)] - recorder.event_ns
+    call = _middle("epoll_ns", direct, "epoll_wait that finds events at once")
+    slept = line.gap[line.followed(waits, others)] - recorder.event_ns - call.value
+    one = each = 0.0
+    if min(np.count_nonzero(events == 1), np.count_nonzero(events == 2)) >= FEWEST:
+        one = float(np.median(woke[events == 1]))
+        each = max(0.0, float(np.median(woke[events == 2])) - one)
+    return {
+        "epoll_ns": call,
+        "sleep_ns": _middle("sleep_ns", slept, "epoll_wait to context switch, less epoll_ns"),
+        "event_ns": _around(each, woke[events == 2] - one, "return of two events, less one"),
+        "wake_ns": _middle("wake_ns", woke - each * events, "context switch to return"),
+    }
+
+
+def _service(trace: Trace, recorder: Recorder) -> dict[str, Estimate]:
+    """The application: each request as recorded, and what follows its transmission."""
+    packets = trace.packets
+    request = packets["kind"].to_numpy() == PacketKind.REQUEST
+    seen = packets["service_ns"].fill_null(-1).to_numpy()
+    service = seen[request & (seen >= 0)]
+    events = trace.events
+    returns = events["value"].to_numpy()[events["kind"].to_numpy() == EventKind.EPOLL_RETURN]
+    returns = returns[returns > 0]
+    # behind each return of epoll_wait, each transmission, and the softirq that this raises
+    recordings = len(returns) / max(1, int(returns.sum())) + 2.0
+    own = recordings * recorder.event_ns
+    line = timeline(trace)
+    after = (line.kind == EventKind.SOFTIRQ) & np.isin(line.tid, line.workers)
+    sent = (line.kind == EventKind.XMIT) & np.isin(line.tid, line.workers)
+    raised = line.followed(sent, after) + 1
+    share = len(raised) / max(1, int(np.count_nonzero(sent)))
+    spent = line.duration[raised] - recorder.event_ns
+    return {
+        "request_ns": _middle("request_ns", service - own, "service of each request"),
+        "recorded_ns": _around(own, np.empty(0), f"{recordings:.1f} recordings a request"),
+        "transmit_ns": _around(
+            share * _mean(spent), spent, f"softirq of a transmission, {share:.0%} of them"
+        ),
+    }
+
+
+def _interrupt(trace: Trace, line: Timeline, found: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """The device's interrupt: its CPU time, and how long before that it was signalled."""
+    irq = _generic("irq_ns")
+    beside = trace.manifest.get("interrupt_ns")
+    if beside:
+        irq = _beside(beside, "what interrupts took of an idle CPU, less the steps recorded")
+    elif np.count_nonzero(line.kind == EventKind.IRQ) >= FEWEST:
+        handlers = line.duration[line.kind == EventKind.IRQ]
+        irq = _middle("irq_ns", handlers, "handler")
+    waited = latencies_of_wakeups(trace, line) - irq.value
+    return {
+        "irq_ns": irq,
+        "irq_latency_ns": _middle("irq_latency_ns", waited, "wake-up to context switch"),
+    }
+
+
+def _measured_beside(manifest: Mapping[str, Any]) -> dict[str, Estimate]:
+    """What the recorded policy never does, from measurements of the host beside the recording."""
+    timer = manifest.get("timer") or {}
+    found = {}
+    for name, key, source in (
+        ("timer_start_ns", "arming_ns", "arming a timer"),
+        ("timer_latency_ns", "lateness_ns", "lateness of a timer"),
+        ("timer_ns", "interrupt_ns", "a timer's interrupt of an idle CPU"),
+    ):
+        found[name] = _beside(timer[key], source) if key in timer else _generic(name)
+    found["busy_poll_ns"] = _generic("busy_poll_ns")
+    if manifest.get("client"):
+        found["client_ns"] = _beside(manifest["client"], "client's latency less the server's")
+    return found
+
+
+def _line_through(work: Floats, spent: Floats) -> tuple[float, float]:
+    """Return where a line through the medians of `spent` begins, and its slope a packet."""
+    sizes = [size for size in range(9) if np.count_nonzero(work == size) >= FEWEST]
+    if len(sizes) < 2:
+        middle = float(np.median(spent[work > 0])) if (work > 0).any() else 0.0
+        slope = min(GENERIC.packet_ns, middle / 2)
+        return max(0.0, middle - slope), slope
+    medians = np.array([np.median(spent[work == size]) for size in sizes])
+    weight = np.sqrt([np.count_nonzero(work == size) for size in sizes])
+    slope, fixed = np.polyfit(sizes, medians, 1, w=weight)
+    return max(0.0, float(fixed)), max(0.0, float(slope))
+
+
+def _wakes_inside(line: Timeline, polls: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return how many wake-ups were recorded within each poll."""
+    before = np.concatenate([[0], np.cumsum(line.kind == EventKind.WAKE)])
+    start = np.searchsorted(line.time, line.time[polls] - line.duration[polls])
+    inside: npt.NDArray[np.int64] = before[polls] - before[start]
+    return inside
+
+
+def _mean(samples: Floats) -> float:
+    """Return the mean of the samples but the highest twentieth: the host's own pauses."""
+    if not len(samples):
+        return 0.0
+    return max(0.0, float(np.mean(samples[samples <= np.quantile(samples, 0.95)])))
+
+
+def _middle(name: str, samples: Floats, source: str) -> Estimate:
+    """Return the mean of what was seen, without pauses; the generic host's where it is too few."""
+    if len(samples) < FEWEST:
+        return _generic(name)
+    return _around(_mean(samples), samples, source)
+
+
+def _around(value: float, samples: Floats, source: str) -> Estimate:
+    """Return `value` with the samples' quartiles."""
+    q1, q3 = np.quantile(samples, [0.25, 0.75]) if len(samples) else (value, value)
+    return Estimate(value, Cost(float(q1), float(q3), len(samples), source))
+
+
+def _beside(measured: Mapping[str, float], source: str) -> Estimate:
+    """Return a constant that the manifest carries with its quartiles."""
+    return Estimate(
+        max(0.0, measured["median"]),
+        Cost(measured["q1"], measured["q3"], int(measured["samples"]), source),
+    )
+
+
+def _generic(name: str) -> Estimate:
+    """Return the generic host's constant: not seen in this recording."""
+    value = float(getattr(GENERIC, name))
+    return Estimate(value, Cost(value / 2, value * 2, 0, f"not seen: host {GENERIC.name}"))

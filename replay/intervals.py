@@ -1,0 +1,123 @@
+"""How long each step of the receive path took, from the events of the CPU that served requests.
+
+A step lies between two neighbouring events of that CPU. Recording an event takes time that falls
+behind it, so a step holds one recording for each event from its start up to, not including, its
+end; `Recorder` says how much that is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from replay.errors import TraceError
+from replay.trace.bundle import Trace
+from replay.trace.schema import Cause, EventKind
+
+Int64s = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """What recording costs: ns a tracepoint, and tracepoints behind each row of the events."""
+
+    event_ns: float
+    per_receive: float  # GRO's entry and the stack's, where both were recorded
+    per_softirq: float = 2.0  # entry and exit
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The events of one CPU in order, and what follows each; shape (events,)."""
+
+    time: Int64s
+    kind: Int64s
+    tid: Int64s
+    value: Int64s
+    cause: Int64s
+    duration: Int64s
+    device: Int64s
+    receiver: int  # the device whose packets are served
+    napi_threads: Int64s
+    workers: Int64s
+
+    @property
+    def gap(self) -> Int64s:
+        """Time to the next event; 0 behind the last."""
+        return np.append(np.diff(self.time), 0)
+
+    def followed(self, first: Flags, second: Flags) -> Int64s:
+        """Return the events of `first` that an event of `second` follows at once."""
+        return np.flatnonzero(first[:-1] & second[1:])
+
+    def runs(self, tids: Int64s) -> Flags:
+        """Whether an event gives the CPU to one of these threads."""
+        flags: Flags = (self.kind == EventKind.RUN) & np.isin(self.tid, tids)
+        return flags
+
+
+def timeline(trace: Trace) -> Timeline:
+    """Return the events of the CPU where the workers run. Raises TraceError where none is seen."""
+    events = trace.events
+    tid, kind, cpu = (_column(events, name) for name in ("tid", "kind", "cpu"))
+    workers = np.unique(tid[kind == EventKind.EPOLL_RETURN])
+    if not len(workers):
+        raise TraceError(f"{trace.path}: no epoll_wait was recorded: no costs can be calibrated")
+    here = (kind == EventKind.EPOLL_RETURN) & np.isin(tid, workers)
+    server = np.bincount(cpu[here]).argmax()
+    rows = np.flatnonzero(cpu == server)
+    device = _column(events, "device", -1)
+    cause = _column(events, "cause")
+    polls = (kind == EventKind.POLL) & (device >= 0)
+    receiver = _receiver(trace, device[polls])
+    threads = np.unique(tid[polls & (device == receiver) & ~np.isin(tid, workers)])
+    in_thread = np.isin(tid, threads) & (kind == EventKind.RUN)
+    return Timeline(
+        time=_column(events, "time_ns")[rows],
+        kind=kind[rows],
+        tid=tid[rows],
+        value=_column(events, "value")[rows],
+        cause=cause[rows],
+        duration=_column(events, "duration_ns")[rows],
+        device=device[rows],
+        receiver=receiver,
+        napi_threads=np.unique(tid[in_thread]),
+        workers=workers,
+    )
+
+
+def latencies_of_wakeups(trace: Trace, line: Timeline) -> Int64s:
+    """Return, for interrupts that found the CPU idle, the time until the NAPI thread ran.
+
+    The wake-up is recorded where it was caused: by the interrupt's handler or the sender's CPU.
+    """
+    events = trace.events
+    kind, tid, cause = (_column(events, name) for name in ("kind", "tid", "cause"))
+    wakes = _column(events, "time_ns")[
+        (kind == EventKind.WAKE) & np.isin(tid, line.napi_threads) & (cause == Cause.IRQ)
+    ]
+    known = np.concatenate([line.napi_threads, line.workers])
+    starts = line.runs(line.napi_threads) & ~np.isin(line.value, known)
+    starts &= np.append(True, line.gap[:-1] > 0)
+    begun = line.time[starts]
+    woken = np.searchsorted(wakes, begun) - 1
+    waited: Int64s = begun[woken >= 0] - wakes[woken[woken >= 0]]
+    return waited[waited < 1_000_000]
+
+
+def _receiver(trace: Trace, polled: Int64s) -> int:
+    """Return the number of the device whose packets were rebuilt, else that polled most."""
+    devices, name = trace.manifest.get("devices") or [], trace.manifest.get("device")
+    if name in devices:
+        return int(devices.index(name))
+    return int(np.bincount(polled).argmax()) if len(polled) else -1
+
+
+def _column(table: pa.Table, name: str, null: int = 0) -> Int64s:
+    """Return a column as int64, nulls replaced."""
+    column = table[name].cast(pa.int64())
+    return np.asarray(column.fill_null(null).to_numpy(), np.int64)
