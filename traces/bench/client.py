@@ -2,56 +2,117 @@
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import socket
-import time
-from types import TracebackType
+from contextlib import ExitStack
 
 import numpy as np
 
-from bench import client_loop
+from bench import client_loop, interrupt
+from bench.client_loop import Connections, Spinner, spin
+from bench.libc import EVENT_WORDS
 from bench.network import SERVER_ADDRESS, inside
 from bench.requests import Requests
 
-KEY, VALUE = b"k", b"0123456789abcdef0123456789abcdef"
+KEY, VALUE = b"key", b"0123456789abcdef" * 2
 QUESTION = b"get " + KEY + b"\r\n"
 ANSWER = b"VALUE " + KEY + b" 0 %d\r\n" % len(VALUE) + VALUE + b"\r\nEND\r\n"
 CONNECTIONS = 100
 
 
-class Interrupted(Exception):
-    """A signal arrived while the client was spinning."""
+class Client(ExitStack):
+    """One hundred TCP connections and a loop that spins over them."""
 
-
-class Client:
-    """One hundred TCP connections and what has gone over them."""
-
-    def __init__(self, namespace: int, port: int, connections: int = CONNECTIONS) -> None:
-        self.sockets: list[socket.socket] = []
-        self._epoll = select.epoll()
-        with inside(namespace):
-            for _ in range(connections):
-                connection = socket.create_connection((SERVER_ADDRESS, port), timeout=2)
+    def __init__(self, namespace: int, port: int) -> None:
+        super().__init__()
+        with ExitStack() as unfinished:
+            self._epoll = unfinished.enter_context(select.epoll())
+            self._sockets = []
+            for _ in range(CONNECTIONS):
+                with inside(namespace):
+                    connection = socket.create_connection((SERVER_ADDRESS, port), timeout=2)
+                self._sockets.append(unfinished.enter_context(connection))
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.sockets.append(connection)
-        for number, connection in enumerate(self.sockets):
-            self._check(connection)
-            connection.setblocking(False)
-            interest = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
-            self._register(connection.fileno(), number, interest)
-        self.local_ports = np.array([s.getsockname()[1] for s in self.sockets], np.int32)
+                connection.setblocking(False)
+                interest = select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
+                self._epoll.register(connection, interest)
+            self._let_signals_end_the_loop(unfinished)
+            self._keep = unfinished.pop_all()
+        self.enter_context(self._keep)
+        self.local_ports = np.array([s.getsockname()[1] for s in self._sockets], np.int32)
+        self._connections = _connections([s.fileno() for s in self._sockets])
+        self._spinner = _spinner(self._epoll.fileno())
 
-    def __enter__(self) -> Client:
-        return self
+    def run(self, requests: Requests, until_ns: int, until_answered: bool = False) -> None:
+        """Go on with the requests until an instant; may be called again to go on from there."""
+        interrupt.obey()
+        ended = spin(until_ns, until_answered, requests, self._connections, self._spinner)
+        interrupt.obey()
+        if ended == client_loop.CONNECTION_BROKEN:
+            raise ConnectionError("the server closed a connection during a run")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._epoll.close()
-        for connection in self.sockets:
-            connection.close()
+    def forget_gaps(self) -> None:
+        """Begin a new account of the loop's own pauses."""
+        self._spinner.progress[client_loop.LARGEST_GAP_NS] = 0
+        self._spinner.progress[client_loop.LONG_GAPS] = 0
+
+    @property
+    def largest_gap_ns(self) -> int:
+        """The longest time that the loop did not come round."""
+        return int(self._spinner.progress[client_loop.LARGEST_GAP_NS])
+
+    @property
+    def long_gaps(self) -> int:
+        """How often the loop did not come round for 100 us."""
+        return int(self._spinner.progress[client_loop.LONG_GAPS])
+
+    def _let_signals_end_the_loop(self, unfinished: ExitStack) -> None:
+        # Python's handlers wait for the compiled loop to return; its wake-up descriptor does not.
+        alarm, wake = socket.socketpair()
+        unfinished.enter_context(alarm)
+        unfinished.enter_context(wake)
+        wake.setblocking(False)
+        self._epoll.register(alarm, select.EPOLLIN)
+        previous = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        unfinished.callback(signal.set_wakeup_fd, previous)
+
+
+def store_the_value(namespace: int, port: int) -> None:
+    """Give the server the one value that every request asks for, and see that it answers."""
+    with inside(namespace), socket.create_connection((SERVER_ADDRESS, port), timeout=2) as link:
+        link.sendall(b"set " + KEY + b" 0 0 %d\r\n" % len(VALUE) + VALUE + b"\r\n" + QUESTION)
+        answer = b""
+        while len(answer) < len(b"STORED\r\n" + ANSWER):
+            piece = link.recv(4096)
+            if not piece:
+                break
+            answer += piece
+    if answer != b"STORED\r\n" + ANSWER:
+        raise OSError(f"the server does not speak as expected: {answer!r}")
+
+
+def _connections(descriptors: list[int]) -> Connections:
+    number = np.full(max(descriptors) + 64, -1, np.int64)
+    number[descriptors] = np.arange(len(descriptors))
+    return Connections(
+        socket=np.array(descriptors, np.int32),
+        due=np.zeros(len(descriptors), np.int64),
+        sent_bytes=np.zeros(len(descriptors), np.int64),
+        received_bytes=np.zeros(len(descriptors), np.int64),
+        blocked=np.zeros(len(descriptors), np.bool_),
+        number=number,
+    )
+
+
+def _spinner(epoll: int) -> Spinner:
+    return Spinner(
+        epoll=epoll,
+        question=np.frombuffer(QUESTION * 64, np.uint8).copy(),
+        question_length=len(QUESTION),
+        answer_length=len(ANSWER),
+        buffer=np.zeros(65_536, np.uint8),
+        events=np.zeros(client_loop.EVENTS_AT_ONCE * EVENT_WORDS, np.uint32),
+        timespec=np.zeros(2, np.int64),
+        progress=np.zeros(4, np.int64),
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -15,130 +17,136 @@ from bench.libc import (
     receive,
     send,
 )
+from bench.requests import Requests
 
 EVENTS_AT_ONCE = 128
-# What the loop leaves for the next slice and for the reader, by position in `progress`:
-NEXT_REQUEST, ANSWERED, LARGEST_GAP_NS, LONG_GAPS = 0, 1, 2, 3
 LONG_GAP_NS = 100_000
-# Why it ended:
+
+# Why the loop ended.
 TIME_IS_UP, ALL_ANSWERED, INTERRUPTED, CONNECTION_BROKEN = 0, 1, 2, 3
+# Entries of `Spinner.progress`, which outlive one call of the loop.
+NEXT_REQUEST, ANSWERED, LARGEST_GAP_NS, LONG_GAPS = 0, 1, 2, 3
+
+
+class Connections(NamedTuple):
+    """One entry a connection, but for `number`, which has one a descriptor (-1: none of ours)."""
+
+    socket: np.ndarray
+    due: np.ndarray  # requests whose time has come
+    sent_bytes: np.ndarray
+    received_bytes: np.ndarray
+    blocked: np.ndarray  # whether the socket's buffer is full
+    number: np.ndarray
+
+
+class Spinner(NamedTuple):
+    """What the loop works with besides connections and requests."""
+
+    epoll: int
+    question: np.ndarray  # the bytes of a request, many times over: any part can be sent at once
+    question_length: int
+    answer_length: int
+    buffer: np.ndarray
+    events: np.ndarray
+    timespec: np.ndarray
+    progress: np.ndarray
 
 
 @njit
 def spin(
     until_ns: int,
-    stop_when_answered: bool,
-    epoll: int,
-    sockets: np.ndarray,
-    question: np.ndarray,  # the request's bytes, repeated so that any slice can be sent
-    question_length: int,
-    answer_length: int,
-    intended_ns: np.ndarray,
-    connection: np.ndarray,
-    sent_ns: np.ndarray,
-    received_ns: np.ndarray,
-    order: np.ndarray,
-    first: np.ndarray,
-    due: np.ndarray,  # per connection: requests whose time has come
-    sent_bytes: np.ndarray,  # per connection
-    received_bytes: np.ndarray,  # per connection
-    blocked: np.ndarray,  # per connection: the socket's buffer is full
-    buffer: np.ndarray,
-    events: np.ndarray,
-    timespec: np.ndarray,
-    progress: np.ndarray,
+    until_answered: bool,
+    requests: Requests,
+    connections: Connections,
+    spinner: Spinner,
 ) -> int:
-    """Run until an instant, or until every request so far is answered; says why it ended."""
-    reason = TIME_IS_UP
-    time = before = now(timespec)
+    """Run until an instant, or until every request is answered; returns why it ended."""
+    progress = spinner.progress
+    time = before = now(spinner.timespec)
     while time < until_ns:
-        while progress[NEXT_REQUEST] < len(intended_ns):
-            request = progress[NEXT_REQUEST]
-            if intended_ns[request] > time:
-                break
-            progress[NEXT_REQUEST] = request + 1
-            chosen = connection[request]
-            due[chosen] += 1
-            if not blocked[chosen]:
-                _send_due(
-                    chosen, time, sockets, question, question_length, order, first, due,
-                    sent_bytes, sent_ns, blocked,
-                )  # fmt: skip
-                time = now(timespec)
-        count = epoll_wait(epoll, events.ctypes.data, EVENTS_AT_ONCE, 0)
-        for position in range(count):
-            kind = events[position * EVENT_WORDS]
-            chosen = np.int64(events[position * EVENT_WORDS + EVENT_DATA])
-            if chosen == len(sockets):
+        _send_what_is_due(time, requests, connections, spinner)
+        ready = epoll_wait(spinner.epoll, spinner.events.ctypes.data, EVENTS_AT_ONCE, 0)
+        for position in range(ready):
+            kind = spinner.events[position * EVENT_WORDS]
+            chosen = connections.number[spinner.events[position * EVENT_WORDS + EVENT_DATA]]
+            if chosen < 0:
                 return INTERRUPTED
-            if kind & EPOLL_BROKEN:
+            if kind & EPOLL_BROKEN or not _receive(chosen, connections, spinner):
                 return CONNECTION_BROKEN
-            size = 0
-            while True:
-                size = receive(sockets[chosen], buffer.ctypes.data, buffer.size, 0)
-                if size <= 0:
-                    break
-                received_bytes[chosen] += size
-                if size < buffer.size:
-                    break
-            if size == 0:
-                return CONNECTION_BROKEN
-            time = now(timespec)
-            _note_answers(
-                chosen, time, answer_length, order, first, received_bytes, received_ns, progress
-            )
-            if blocked[chosen]:
-                _send_due(
-                    chosen, time, sockets, question, question_length, order, first, due,
-                    sent_bytes, sent_ns, blocked,
-                )  # fmt: skip
-        time = now(timespec)
-        gap = time - before
+            time = now(spinner.timespec)
+            _note_answers(chosen, time, requests, connections, spinner)
+            if connections.blocked[chosen]:
+                _send(chosen, time, requests, connections, spinner)
+        if until_answered and progress[ANSWERED] == len(requests.intended_ns):
+            return ALL_ANSWERED
+        time = now(spinner.timespec)
+        progress[LARGEST_GAP_NS] = max(progress[LARGEST_GAP_NS], time - before)
+        progress[LONG_GAPS] += time - before > LONG_GAP_NS
         before = time
-        if gap > progress[LARGEST_GAP_NS]:
-            progress[LARGEST_GAP_NS] = gap
-        if gap > LONG_GAP_NS:
-            progress[LONG_GAPS] += 1
-        if stop_when_answered and progress[ANSWERED] == len(intended_ns):
-            reason = ALL_ANSWERED
-            break
-    return reason
+    return TIME_IS_UP
 
 
 @njit
-def _send_due(
-    chosen, time, sockets, question, question_length, order, first, due, sent_bytes, sent_ns,
-    blocked,
-):  # fmt: skip
-    """Hand the socket all that is due on one connection; what does not fit stays due."""
+def _send_what_is_due(
+    time: int, requests: Requests, connections: Connections, spinner: Spinner
+) -> None:
+    progress = spinner.progress
+    while progress[NEXT_REQUEST] < len(requests.intended_ns):
+        request = progress[NEXT_REQUEST]
+        if requests.intended_ns[request] > time:
+            return
+        progress[NEXT_REQUEST] = request + 1
+        chosen = requests.connection[request]
+        connections.due[chosen] += 1
+        # A full buffer is not waited for: the request stays due and its clock runs.
+        if not connections.blocked[chosen]:
+            _send(chosen, time, requests, connections, spinner)
+            time = now(spinner.timespec)
+
+
+@njit
+def _send(
+    chosen: int, time: int, requests: Requests, connections: Connections, spinner: Spinner
+) -> None:
+    """Hand the socket all that is due on one connection, or as much as it takes."""
+    length = spinner.question_length
+    sent = connections.sent_bytes
+    while sent[chosen] < connections.due[chosen] * length:
+        offset = sent[chosen] % length
+        size = min(connections.due[chosen] * length - sent[chosen], spinner.question.size - offset)
+        source = spinner.question.ctypes.data + offset
+        taken = send(connections.socket[chosen], source, size, MSG_NOSIGNAL)
+        if taken < 0:
+            connections.blocked[chosen] = True
+            return
+        for whole in range(sent[chosen] // length, (sent[chosen] + taken) // length):
+            requests.sent_ns[requests.order[requests.first[chosen] + whole]] = time
+        sent[chosen] += taken
+    connections.blocked[chosen] = False
+
+
+@njit
+def _receive(chosen: int, connections: Connections, spinner: Spinner) -> bool:
+    """Take all that has come on one connection; False when the server has closed it."""
+    buffer = spinner.buffer
     while True:
-        wanted = due[chosen] * question_length - sent_bytes[chosen]
-        if wanted == 0:
-            blocked[chosen] = False
-            return
-        offset = sent_bytes[chosen] % question_length
-        size = min(wanted, question.size - offset)
-        done = send(sockets[chosen], question.ctypes.data + offset, size, MSG_NOSIGNAL)
-        if done < 0:
-            blocked[chosen] = True
-            return
-        whole = sent_bytes[chosen] // question_length
-        sent_bytes[chosen] += done
-        for position in range(whole, sent_bytes[chosen] // question_length):
-            sent_ns[order[first[chosen] + position]] = time
+        size = receive(connections.socket[chosen], buffer.ctypes.data, buffer.size, 0)
+        if size <= 0:
+            return size < 0
+        connections.received_bytes[chosen] += size
+        if size < buffer.size:
+            return True
 
 
 @njit
 def _note_answers(
-    chosen, time, answer_length, order, first, received_bytes, received_ns, progress
-):
-    """Answers come in the order of the requests: count the bytes to know how many are whole."""
-    whole = received_bytes[chosen] // answer_length
-    position = whole
-    while position > 0:
-        request = order[first[chosen] + position - 1]
-        if received_ns[request]:
-            break
-        received_ns[request] = time
-        progress[ANSWERED] += 1
-        position -= 1
+    chosen: int, time: int, requests: Requests, connections: Connections, spinner: Spinner
+) -> None:
+    """Answers are of one length and in the order of the requests: their bytes say which."""
+    whole = connections.received_bytes[chosen] // spinner.answer_length
+    for position in range(whole - 1, -1, -1):
+        request = requests.order[requests.first[chosen] + position]
+        if requests.received_ns[request]:
+            return
+        requests.received_ns[request] = time
+        spinner.progress[ANSWERED] += 1

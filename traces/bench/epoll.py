@@ -6,7 +6,7 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from bench import system
@@ -28,12 +28,14 @@ class EpollParameters:
 
 def instances(pid: int) -> list[int]:
     """The server's descriptors that are epoll instances."""
+    found = []
     folder = f"/proc/{pid}/fd"
-    return sorted(
-        int(name)
-        for name in os.listdir(folder)
-        if os.readlink(f"{folder}/{name}") == "anon_inode:[eventpoll]"
-    )
+    for name in os.listdir(folder):
+        # A connection may be closed between the list and the look.
+        with suppress(FileNotFoundError):
+            if os.readlink(f"{folder}/{name}") == "anon_inode:[eventpoll]":
+                found.append(int(name))
+    return sorted(found)
 
 
 def apply(pid: int, policy: Policy) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -11,7 +12,7 @@ from numba import njit
 _library = ctypes.CDLL(None)
 
 
-def _function(name: str, result: type | None, *arguments: type) -> object:
+def _function(name: str, result: type | None, *arguments: type) -> Any:
     function = getattr(_library, name)
     function.restype, function.argtypes = result, arguments
     return function
@@ -19,15 +20,16 @@ def _function(name: str, result: type | None, *arguments: type) -> object:
 
 # Pointers travel as integers (array.ctypes.data), which both numba and ctypes understand.
 _address = ctypes.c_void_p
-send = _function(
-    "send", ctypes.c_ssize_t, ctypes.c_int, _address, ctypes.c_size_t, ctypes.c_int
-)
-receive = _function(
-    "recv", ctypes.c_ssize_t, ctypes.c_int, _address, ctypes.c_size_t, ctypes.c_int
-)
+send = _function("send", ctypes.c_ssize_t, ctypes.c_int, _address, ctypes.c_size_t, ctypes.c_int)
+receive = _function("recv", ctypes.c_ssize_t, ctypes.c_int, _address, ctypes.c_size_t, ctypes.c_int)
 epoll_wait = _function(
     "epoll_wait", ctypes.c_int, ctypes.c_int, _address, ctypes.c_int, ctypes.c_int
 )
+timerfd_create = _function("timerfd_create", ctypes.c_int, ctypes.c_int, ctypes.c_int)
+timerfd_settime = _function(
+    "timerfd_settime", ctypes.c_int, ctypes.c_int, ctypes.c_int, _address, _address
+)
+timerfd_gettime = _function("timerfd_gettime", ctypes.c_int, ctypes.c_int, _address)
 _clock_gettime = _function("clock_gettime", ctypes.c_int, ctypes.c_int, _address)
 
 CLOCK_MONOTONIC = 1

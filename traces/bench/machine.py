@@ -8,6 +8,7 @@ from pathlib import Path
 
 CLIENT_CPU = 0  # client, perf and this program itself
 SERVER_CPU = 1  # server, its NAPI thread and the spinner that keeps the CPU from idling
+FIRST = -20  # the nice value of server and client: other work of the machine comes after them
 
 
 def describe() -> dict[str, object]:

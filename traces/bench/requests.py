@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 SECOND = 1_000_000_000
 
 
-@dataclass
-class Requests:
+class Requests(NamedTuple):
     """One entry a request, in the order of the intended send times.
 
     `intended_ns`, `sent_ns` and `received_ns` are instants of CLOCK_MONOTONIC; 0 in the last two
@@ -22,15 +21,11 @@ class Requests:
     sent_ns: np.ndarray
     received_ns: np.ndarray
     order: np.ndarray  # request numbers, connection after connection, each in order of intent
-    first: np.ndarray  # where in `order` each connection begins; one more entry than connections
-
-    def shift(self, start_ns: int) -> None:
-        """Let the first instant of the plan be start_ns."""
-        self.intended_ns += start_ns
+    first: np.ndarray  # where in `order` each connection begins; one entry more at the end
 
 
 def poisson(rate: float, seconds: float, connections: int, seed: int) -> Requests:
-    """Independent arrivals at `rate` a second, each on a connection drawn at random."""
+    """Independent arrivals at `rate` a second from instant 0, each on a connection drawn."""
     draw = np.random.default_rng(seed)
     enough = int(rate * seconds + 10 * np.sqrt(rate * seconds) + 10)
     instants = np.cumsum(draw.exponential(SECOND / rate, enough)).astype(np.int64)
@@ -41,6 +36,6 @@ def poisson(rate: float, seconds: float, connections: int, seed: int) -> Request
         connection=connection,
         sent_ns=np.zeros(len(instants), np.int64),
         received_ns=np.zeros(len(instants), np.int64),
-        order=np.argsort(connection, kind="stable").astype(np.int64),
-        first=np.searchsorted(np.sort(connection), np.arange(connections + 1)).astype(np.int64),
+        order=np.argsort(connection, kind="stable"),
+        first=np.searchsorted(np.sort(connection), np.arange(connections + 1)),
     )

@@ -1,0 +1,105 @@
+"""Everything that is measured and recorded in one go, in an order that no drift can favour."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import interrupt
+from bench.policies import POLICIES
+from bench.rig import Rig
+from bench.run import Load, count, record
+
+# Between two runs, for timers and closing connections of the last one to be over.
+PAUSE_S = 0.1
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Every policy under every load, several times, by counting."""
+
+    policies: tuple[str, ...]
+    rates: tuple[int, ...]
+    repetitions: int
+    window_s: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Take:
+    """One recording to be made."""
+
+    name: str
+    policy: str
+    rate: int
+    window_s: float
+    repetitions: int
+    seed: int
+
+
+Report = Callable[[str], None]
+
+
+def measure(rig: Rig, sweep: Sweep, report: Report) -> list[dict[str, object]]:
+    """The runs of a sweep, shuffled by its seed, each with all that was counted.
+
+    Repetition k asks the same requests at the same times under every policy.
+    """
+    shuffle = random.Random(sweep.seed).shuffle
+    runs: list[dict] = []
+    for repetition in range(sweep.repetitions):
+        cells = [(name, rate) for name in sweep.policies for rate in sweep.rates]
+        # Within a repetition only, so that every one sees all of them: machines have moods.
+        shuffle(cells)
+        for name, rate in cells:
+            interrupt.obey()
+            run = count(rig, POLICIES[name], Load(rate, sweep.window_s, sweep.seed + repetition))
+            runs.append({"repetition": repetition} | run)
+            report(f"{len(runs)}/{sweep.repetitions * len(cells)} counted {_line(run)}")
+            time.sleep(PAUSE_S)
+    return runs
+
+
+def take(rig: Rig, wanted: Take, folder: Path, report: Report) -> dict[str, object]:
+    """Make one recording several times, keep the most ordinary, and say what recording costs.
+
+    Counted and recorded runs of the same requests take turns: their difference is the cost.
+    Leaves NAME.perf.data and NAME.npz in the folder.
+    """
+    counted, recorded = [], []
+    policy, load = POLICIES[wanted.policy], Load(wanted.rate, wanted.window_s, wanted.seed)
+    for repetition in range(wanted.repetitions):
+        interrupt.obey()
+        counted.append(count(rig, policy, load))
+        report(f"{wanted.name} counted {_line(counted[-1])}")
+        time.sleep(PAUSE_S)
+        recorded.append(record(rig, policy, load, folder / f"{wanted.name}-{repetition}"))
+        report(f"{wanted.name} recorded {_line(recorded[-1])}")
+        time.sleep(PAUSE_S)
+    kept = _most_ordinary(recorded)
+    for repetition in range(wanted.repetitions):
+        for suffix in (".perf.data", ".npz"):
+            path = folder / f"{wanted.name}-{repetition}{suffix}"
+            if repetition == kept:
+                path.rename(folder / f"{wanted.name}{suffix}")
+            else:
+                path.unlink()
+    return {"name": wanted.name, "kept": kept, "recorded": recorded, "counted": counted}
+
+
+def _most_ordinary(runs: list[dict]) -> int:
+    medians = [run["latency"]["p50_us"] for run in runs]
+    return medians.index(statistics.median_low(medians))
+
+
+def _line(run: dict) -> str:
+    latency = run["latency"]
+    return (
+        f"{run['policy']['name']} at {run['load']['rate']}/s: "
+        f"served {latency['served_per_s']:.0f}/s, "
+        f"p50 {latency['p50_us']:.0f} us, p99 {latency['p99_us']:.0f} us"
+    )

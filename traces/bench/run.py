@@ -1,0 +1,144 @@
+"""One run: a policy under a load, either counted or recorded."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench import machine, network, usage
+from bench.client import CONNECTIONS, Client
+from bench.counters import Counters, counts
+from bench.latency import summarise
+from bench.network import CLIENT_DEVICE, SERVER_DEVICE
+from bench.policies import Policy
+from bench.recording import Recording
+from bench.requests import SECOND, Requests, poisson
+from bench.rig import Rig
+from bench.server import PORT
+
+WARM_UP_S = 0.5
+# The load goes on a little after the window, so that its end does not relieve the server.
+TAIL_S = 0.05
+# How long answers are waited for after the load.
+PATIENCE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests a second, for how long, from which seed."""
+
+    rate: int
+    window_s: float
+    seed: int
+
+
+def count(rig: Rig, policy: Policy, load: Load) -> dict[str, object]:
+    """Measure one policy under one load without recording."""
+    rig.apply(policy)
+    with Counters(counts(rig.napi_thread, rig.server.worker)) as counters:
+        result, _, _ = _drive(rig, load, counters.read)
+    return {"policy": asdict(policy), "recorded": False} | result
+
+
+def record(rig: Rig, policy: Policy, load: Load, path: Path) -> dict[str, object]:
+    """Record one policy under one load: PATH.perf.data, and the client's log in PATH.npz."""
+    rig.apply(policy)
+    with Recording(path.with_suffix(".perf.data"), rig.server.worker) as recording:
+        result, requests, ports = _drive(rig, load, dict, recording.start, recording.pause)
+    np.savez_compressed(
+        path.with_suffix(".npz"),
+        intended_ns=requests.intended_ns,
+        sent_ns=requests.sent_ns,
+        received_ns=requests.received_ns,
+        connection=requests.connection,
+        local_port=ports,
+    )
+    return {"policy": asdict(policy), "recorded": True} | result
+
+
+def _nothing() -> None:
+    pass
+
+
+def _drive(
+    rig: Rig,
+    load: Load,
+    read_counts: Callable[[], dict[str, int]],
+    before: Callable[[], None] = _nothing,
+    after: Callable[[], None] = _nothing,
+) -> tuple[dict[str, object], Requests, np.ndarray]:
+    """Warm up, look at every account, run the window, look again, wait for what is missing."""
+    requests = poisson(load.rate, WARM_UP_S + load.window_s + TAIL_S, CONNECTIONS, load.seed)
+    with Client(rig.network.client, PORT) as client, _at_high_priority():
+        client.run(requests, 0)  # returns at once: the first time, this compiles the loop
+        start = time.monotonic_ns() + 1_000_000
+        window = start + int(WARM_UP_S * SECOND)
+        requests.intended_ns[:] += start
+        client.run(requests, window)
+        before()
+        first, first_ns = _look(rig, read_counts), time.monotonic_ns()
+        client.forget_gaps()
+        client.run(requests, window + int(load.window_s * SECOND))
+        last_ns, last = time.monotonic_ns(), _look(rig, read_counts)
+        after()
+        gaps = {"largest_gap_us": client.largest_gap_ns / 1e3, "long_gaps": client.long_gaps}
+        client.run(requests, last_ns + int(TAIL_S * SECOND))
+        patience = time.monotonic_ns() + int(PATIENCE_S * SECOND)
+        client.run(requests, patience, until_answered=True)
+        ports = client.local_ports
+        settings = rig.settings()
+    accounts = {
+        group: {name: last[group][name] - first[group][name] for name in first[group]}
+        for group in first
+    }
+    # How much of the server's CPU went to anything that does not belong to the bench.
+    used = sum(accounts["cpu"][f"{thread}_cpu_ns"] for thread in ("napi", "worker", "spinner"))
+    accounts["cpu"]["others_cpu_ns"] = last_ns - first_ns - used
+    return (
+        {
+            "load": asdict(load),
+            "window_start_ns": first_ns,
+            "window_end_ns": last_ns,
+            "settings": settings,
+            **accounts,
+            "latency": summarise(requests, first_ns, last_ns),
+            "client": gaps,
+        },
+        requests,
+        ports,
+    )
+
+
+def _look(rig: Rig, read_counts: Callable[[], dict[str, int]]) -> dict[str, dict[str, int]]:
+    """Every account that only grows; a run's share is the difference of two looks."""
+    server = network.statistics(rig.network.server, SERVER_DEVICE)
+    client = network.statistics(rig.network.client, CLIENT_DEVICE)
+    return {
+        "counts": read_counts(),
+        "cpu": usage.read(rig.threads),
+        "packets": {f"server_{name}": value for name, value in server.items()}
+        | {f"client_{name}": value for name, value in client.items()},
+    }
+
+
+@contextmanager
+def _at_high_priority() -> Iterator[None]:
+    """The client comes before all ordinary work of its CPU, but not before the kernel's.
+
+    A real-time client that spins would be stopped for 50 ms of every second.
+    """
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    gc.disable()
+    os.setpriority(os.PRIO_PROCESS, 0, machine.FIRST)
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
+        gc.enable()
