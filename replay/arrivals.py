@@ -18,9 +18,13 @@ from replay.errors import TraceError
 from replay.host import Host
 from replay.trace.bundle import Trace
 from replay.trace.schema import PacketKind
+from replay.units import SECOND
 
 Int64s = npt.NDArray[np.int64]
 Mode = Literal["open", "closed"]
+
+#: A day. Timers run all the while, and a clock that jumped would keep them busy for years.
+LONGEST_NS = 86_400 * SECOND
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,11 @@ def offered(trace: Trace, host: Host, *, load: float, arrivals: str) -> Offered:
     own = np.maximum(seen - host.recorded_ns, 0)
     service = np.where(request, np.where(seen >= 0, own, host.request_ns), -1)
     duration = int(trace.manifest.get("duration_ns") or recorded[-1] + 1)
+    if duration > LONGEST_NS:
+        raise TraceError(
+            f"{trace.name}: lasts {duration // SECOND:,} s; a replay lasts 1 ns to"
+            f" {LONGEST_NS // SECOND:,} s: cut the capture to the time of interest"
+        )
     parent = think = None
     if arrivals == "closed" or (arrivals == "auto" and trace.manifest.get("loop") == "closed"):
         parent, think = _answers_awaited(packets, row)

@@ -130,3 +130,12 @@ def test_a_queue_without_packets_is_an_island_too(tmp_path: Path) -> None:
     whole = offer(tiny_trace(tmp_path), arrivals="closed")
     islands = split(whole, np.full(len(whole.workload.arrival_ns), 1))
     assert [len(island.workload.arrival_ns) for island in islands] == [0, 400]
+
+
+def test_years_are_refused(tmp_path: Path) -> None:
+    packets = pa.Table.from_pylist(
+        [{"arrival_ns": time, "kind": 0, "status": 0} for time in (0, 10**17)], schema.PACKETS
+    )
+    trace = write_trace(tmp_path / "years.trace", {}, {"packets": packets})
+    with pytest.raises(TraceError, match="lasts 100,000,000 s; a replay lasts 1 ns to 86,400 s"):
+        offered(trace, GENERIC, load=1.0, arrivals="auto")
