@@ -57,13 +57,13 @@ def read_perf(
             read.threads,
             clock=read.origin if monotonic else None,
         )
-        chosen, others = choose_device(events.columns, read.devices, device)
+        chosen, others = choose_device(events.survey, read.devices, device)
         rebuilt = None if chosen is None else _rebuild(read, events, chosen, said)
         source = hashed.result()
     tables = {"events": events_table(events.columns), "gaps": perf_summary.gaps(file, read)}
     if rebuilt is not None:
         tables |= {"packets": rebuilt.packets, "flows": rebuilt.flows}
-    lost = perf_summary.lost_lines(file, read, lacking)
+    lost = perf_summary.lost_lines(file, read, events, lacking)
     manifest = perf_summary.manifest(file, read, events, rebuilt, source)
     return Ingested(
         tables=tables,
@@ -124,9 +124,9 @@ def _decode(path: Path, file: perf_summary.PerfFile) -> tuple[PerfPoints, list[s
 def _rebuild(read: PerfPoints, events: Events, device: int, said: dict[str, Any]) -> Reconstruction:
     """Rebuild the packets of `device`."""
     columns = events.columns
-    by_gro = device in events.gro_devices
+    by_gro = events.by_gro(device)
     lag = said.get("irq_lag_ns")
     peer = said.get("peer_device")
     if lag is None and peer in read.devices:
-        lag = interrupt_lag(columns, device, read.devices.index(peer), by_gro=by_gro)
-    return reconstruct(columns, device, lag=int(lag or 0), by_gro=by_gro)
+        lag = interrupt_lag(columns, device, events.napis, read.devices.index(peer), by_gro=by_gro)
+    return reconstruct(columns, device, events.napis, lag=int(lag or 0), by_gro=by_gro)

@@ -5,24 +5,24 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 
 Bytes = npt.NDArray[np.uint8]
 
 
-@jit
+@jit_in_place
 def load8(data: Bytes, at: int) -> int:
     """Return the byte at `at`, wide enough to compute with."""
     return np.int64(data[at])  # type: ignore[return-value]
 
 
-@jit
+@jit_in_place
 def load16(data: Bytes, at: int) -> int:
     """Return the unsigned 16-bit integer at byte `at`."""
     return load8(data, at) | load8(data, at + 1) << 8
 
 
-@jit
+@jit_in_place
 def load32(data: Bytes, at: int) -> int:
     """Return the unsigned 32-bit integer at byte `at`."""
     # Spelt out byte by byte: LLVM makes one load of it, aligned or not.
@@ -34,7 +34,7 @@ def load32(data: Bytes, at: int) -> int:
     )
 
 
-@jit
+@jit_in_place
 def load64(data: Bytes, at: int) -> int:
     """Return the 64-bit integer at byte `at`; from 2**63 on it comes out negative."""
     return (
@@ -49,7 +49,7 @@ def load64(data: Bytes, at: int) -> int:
     )
 
 
-@jit
+@jit_in_place
 def load(data: Bytes, at: int, size: int, signed: int) -> int:
     """Return the integer of 1, 2, 4 or 8 bytes at byte `at`."""
     if size == 8:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 from replay.ingest.perf_bytes import Bytes, load, load8, load32
 from replay.ingest.perf_tracepoints import (
     COMM,
@@ -55,7 +55,7 @@ _GRO, _RECEIVE, _XMIT = int(Point.GRO), int(Point.RECEIVE), int(Point.XMIT)
 _SWITCH, _WAKEUP, _WAKING = int(Point.SWITCH), int(Point.WAKEUP), int(Point.WAKING)
 
 
-@jit
+@jit_in_place
 def decode(
     data: Bytes,
     index: Index,
@@ -128,14 +128,14 @@ def decode(
     return found_devices, found_threads, GOOD, 0
 
 
-@jit
+@jit_in_place
 def _field(data: Bytes, raw: int, table: Int64s, role: int) -> int:
     if table[role, 0] < 0:
         return NULL
     return load(data, raw + table[role, 0], table[role, 1], table[role, 2])
 
 
-@jit
+@jit_in_place
 def _detail(data: Bytes, raw: int, table: Int64s) -> int:
     """Pack what is known of a packet; see reconstruct_points.detail."""
     packed = 0
@@ -151,7 +151,7 @@ def _detail(data: Bytes, raw: int, table: Int64s) -> int:
     return packed
 
 
-@jit
+@jit_in_place
 def _link_header(data: Bytes, raw: int, table: Int64s) -> int:
     """Return the length of a received packet's link header, which skb->len leaves out."""
     if table[MAC, 0] >= 0 and table[MAC_VALID, 0] >= 0:
@@ -161,7 +161,7 @@ def _link_header(data: Bytes, raw: int, table: Int64s) -> int:
     return ETHERNET_HEADER
 
 
-@jit
+@jit_in_place
 def _device(data: Bytes, raw: int, table: Int64s, devices: Int64s, found: int) -> int:
     """Return the number of the device named in a sample, new names added; -1: damaged.
 

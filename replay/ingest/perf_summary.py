@@ -17,7 +17,7 @@ from replay.ingest.perf_walk import Walked
 from replay.ingest.reconstruct import Reconstruction
 from replay.ingest.reconstruct_events import Events
 from replay.ingest.reconstruct_points import Point
-from replay.trace.schema import GAPS, EventKind
+from replay.trace.schema import GAPS
 
 #: Points without which something is unknown.
 _WANTED = (
@@ -117,15 +117,13 @@ def recorded_events(
 
     per_request: those on the CPU that polls the device, for each of its requests.
     """
-    per_cpu = np.bincount(read.points.cpu)
+    per_cpu = events.survey.per_cpu
     counts: dict[str, Any] = {
         "total": len(read.points.cpu),
         "per_cpu": {str(cpu): int(count) for cpu, count in enumerate(per_cpu) if count},
     }
     if rebuilt is not None and rebuilt.requests:
-        columns = events.columns
-        mine = (columns.kind == EventKind.RECEIVE) & (columns.device == rebuilt.device)
-        server = int(np.argmax(np.bincount(columns.cpu[mine])))
+        server = rebuilt.cpu
         counts["server_cpu"] = server
         counts["per_request"] = round(int(per_cpu[server]) / rebuilt.requests, 3)
     return counts
@@ -139,11 +137,9 @@ def found_lines(
     lines = [f"{len(read.points.time):,} samples of known tracepoints in {seconds:.3f} s"]
     if rebuilt is None:
         return [*lines, "no device received a packet"]
-    columns = events.columns
-    mine = (columns.kind == EventKind.POLL) & (columns.device == rebuilt.device)
+    polls = int(events.survey.by_device(Point.POLL)[rebuilt.device])
     lines.append(
-        f"{read.devices[rebuilt.device]}: {int(mine.sum()):,} polls,"
-        f" {int((columns.value[mine] == 0).sum()):,} of them empty; {rebuilt.requests:,} requests,"
+        f"{read.devices[rebuilt.device]}: {polls:,} polls; {rebuilt.requests:,} requests,"
         f" {rebuilt.acks:,} ACKs, {rebuilt.sent:,} packets sent"
     )
     if others:
@@ -154,7 +150,7 @@ def found_lines(
 def inferred_lines(events: Events, rebuilt: Reconstruction | None) -> list[str]:
     """Return what was concluded from the file."""
     lines = []
-    if events.watchdog is not None:
+    if events.survey.watchdog is not None:
         lines.append("napi_watchdog is the timer that lies within a polled napi_struct")
     if rebuilt is None:
         return lines
@@ -173,7 +169,7 @@ def inferred_lines(events: Events, rebuilt: Reconstruction | None) -> list[str]:
     return lines
 
 
-def lost_lines(file: PerfFile, read: PerfPoints, lacking: list[str]) -> list[str]:
+def lost_lines(file: PerfFile, read: PerfPoints, events: Events, lacking: list[str]) -> list[str]:
     """Return what is missing."""
     lines = []
     if read.losses:
@@ -195,6 +191,7 @@ def lost_lines(file: PerfFile, read: PerfPoints, lacking: list[str]) -> list[str
             "not on CLOCK_MONOTONIC: timers' lengths are unknown, and a capture cannot be joined"
             " (perf record -k CLOCK_MONOTONIC)"
         )
-    kinds = set(np.unique(read.points.kind).tolist())
-    lines += [f"no {name}: {what} unknown" for point, name, what in _WANTED if point not in kinds]
-    return lines
+    seen = events.survey
+    return lines + [
+        f"no {name}: {what} unknown" for kind, name, what in _WANTED if not seen.of(kind)
+    ]

@@ -16,6 +16,7 @@ OBJECT, VALUE, OTHER, DEVICE, COMM, HASH, HASH_IS_FLOW, MAC_VALID, MAC, PROTOCOL
 )
 TRANSPORT, TRANSPORT_VALID, PID = 11, 12, 13
 ROLES = 14
+_WIDE = (OBJECT, VALUE, OTHER)  # may be addresses, times or counts of eight bytes
 
 #: system:event: (what it is, {role: the names its field has had}). A name that ends in ? may lack.
 KNOWN: dict[str, tuple[Point, dict[int, str]]] = {
@@ -144,4 +145,4 @@ def _usable(role: int, place: Field) -> bool:
         return (place.text in (2, 3) and place.size == 4) or place.text == 1
     if role == COMM:
         return place.text == 1
-    return place.text == 0 and place.size in (1, 2, 4, 8)
+    return place.text == 0 and place.size in ((1, 2, 4, 8) if role in _WIDE else (1, 2, 4))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 from replay.ingest.perf_bytes import Bytes, load16, load32, load64
 from replay.ingest.perf_samples import (
     CALLCHAIN,
@@ -62,7 +62,7 @@ def walk(data: Bytes, start: int, end: int) -> Walked:
     return Walked(counts, last, last == end)
 
 
-@jit
+@jit_in_place
 def _count(data: Bytes, start: int, end: int, counts: Int64s) -> int:
     """Return the byte at which the last whole record ends."""
     at = start
@@ -82,7 +82,7 @@ def _count(data: Bytes, start: int, end: int, counts: Int64s) -> int:
     return at
 
 
-@jit
+@jit_in_place
 def index_samples(
     data: Bytes,
     start: int,
@@ -146,7 +146,7 @@ def index_samples(
     return found, found_others, -1
 
 
-@jit
+@jit_in_place
 def _place(identifiers: Int64s, wanted: int) -> int:
     """Return the place of an id, or the first place if it is unknown."""
     low = 0
@@ -160,7 +160,7 @@ def _place(identifiers: Int64s, wanted: int) -> int:
     return low if low < len(identifiers) and identifiers[low] == wanted else 0
 
 
-@jit
+@jit_in_place
 def _raw_begin(data: Bytes, at: int, size: int, layouts: Int64s, row: int) -> int:
     """Return where the tracepoint's record begins; 0: it has none, -1: the sample is damaged."""
     place: int = layouts[row, VARIABLE]
@@ -188,7 +188,7 @@ def _raw_begin(data: Bytes, at: int, size: int, layouts: Int64s, row: int) -> in
     return at + place + 4
 
 
-@jit
+@jit_in_place
 def record_time(data: Bytes, at: int, layouts: Int64s, row: int) -> int:
     """Return the time in the tail of a record that is no sample; 0 where it has none."""
     tail = layouts[row, TAIL_TIME]
@@ -196,7 +196,7 @@ def record_time(data: Bytes, at: int, layouts: Int64s, row: int) -> int:
     return load64(data, at + size - tail) if 0 < tail <= size - _HEADER else 0
 
 
-@jit
+@jit_in_place
 def record_cpu(data: Bytes, at: int, layouts: Int64s, row: int) -> int:
     """Return the CPU in the tail of a record that is no sample; -1 where it has none."""
     tail = layouts[row, TAIL_CPU]

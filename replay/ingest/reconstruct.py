@@ -16,10 +16,11 @@ from replay.ingest.reconstruct_arrivals import find_arrivals
 from replay.ingest.reconstruct_events import arrow_array
 from replay.ingest.reconstruct_matching import Matches
 from replay.ingest.reconstruct_packets import Packets, find_packets, messages
-from replay.ingest.reconstruct_points import NO_DEVICE, NULL
+from replay.ingest.reconstruct_points import NULL, Point
 from replay.ingest.reconstruct_service import find_service, follow_connections
 from replay.ingest.reconstruct_state import Columns
-from replay.trace.schema import FLOWS, PACKETS, EventKind, PacketKind
+from replay.ingest.reconstruct_survey import Survey
+from replay.trace.schema import FLOWS, PACKETS, PacketKind
 
 Int64s = npt.NDArray[np.int64]
 
@@ -38,29 +39,26 @@ class Reconstruction:
     acks: int
     sent: int
     workers: list[int]  # thread ids
+    cpu: int  # that received most
     lag: int
     by_gro: bool
 
 
 def choose_device(
-    events: Columns, devices: list[str], wanted: str | None
+    seen: Survey, devices: list[str], wanted: str | None
 ) -> tuple[int | None, list[str]]:
     """Return the device that received most in its own polls, and the names of the others.
 
     None where no device did. Raises TraceError where `wanted` received nothing.
     """
-    received = np.bincount(
-        events.device[events.kind == EventKind.RECEIVE], minlength=NO_DEVICE + 1
-    )[: len(devices)]
-    polled = np.bincount(events.device[events.kind == EventKind.POLL], minlength=NO_DEVICE + 1)[
-        : len(devices)
-    ]
+    received = np.maximum(seen.by_device(Point.GRO), seen.by_device(Point.RECEIVE))
+    polled = seen.by_device(Point.POLL)
     if wanted is not None:
         if wanted not in devices or not received[devices.index(wanted)]:
-            seen = [name for name, count in zip(devices, received, strict=True) if count]
+            known = [name for name, count in zip(devices, received, strict=True) if count]
             raise TraceError(
-                f"device {wanted!r} received nothing in this recording{nearest(wanted, seen)}"
-                f" (received: {', '.join(seen) or 'none'})"
+                f"device {wanted!r} received nothing in this recording{nearest(wanted, known)}"
+                f" (received: {', '.join(known) or 'none'})"
             )
         chosen = devices.index(wanted)
     elif received.sum():
@@ -74,14 +72,15 @@ def choose_device(
 
 
 def reconstruct(
-    events: Columns, device: int, *, lag: int = 0, by_gro: bool = True
+    events: Columns, device: int, napis: Int64s, *, lag: int = 0, by_gro: bool = True
 ) -> Reconstruction:
     """Rebuild the packets of `device`: arrivals, kinds, service times, connections.
 
+    napis: all that the napi column holds, sorted.
     lag: ns from an arrival to its interrupt (or the wake-up of the NAPI thread). by_gro: whether
     the device's receive events are GRO's, one a packet.
     """
-    arrivals = find_arrivals(events, device, lag=lag, by_gro=by_gro)
+    arrivals = find_arrivals(events, device, napis, lag=lag, by_gro=by_gro)
     packets = find_packets(events, device, arrivals)
     count, received = len(packets.row), packets.received
     request = packets.kind == PacketKind.REQUEST
@@ -115,6 +114,7 @@ def reconstruct(
         acks=int(np.count_nonzero(packets.kind == PacketKind.ACK)),
         sent=count - received,
         workers=[int(tid) for tid in workers],
+        cpu=int(np.argmax(np.bincount(events.cpu[arrivals.row]))),
         lag=lag,
         by_gro=by_gro,
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 from replay.ingest.reconstruct_points import NULL
 from replay.ingest.reconstruct_state import Columns
 from replay.trace.schema import Cause, EventKind
@@ -66,9 +66,12 @@ class _Napis(NamedTuple):
     after: Int64s  # the last packet's arrival; NULL: none
 
 
-def find_arrivals(events: Columns, device: int, *, lag: int = 0, by_gro: bool = True) -> Arrivals:
+def find_arrivals(
+    events: Columns, device: int, napis: Int64s, *, lag: int = 0, by_gro: bool = True
+) -> Arrivals:
     """Return the arrivals of the packets that `device` received.
 
+    napis: all that the napi column holds, sorted.
     lag: ns from an arrival to the interrupt's handler, or to the wake-up of the NAPI thread.
     by_gro: the receive events are GRO's, one a packet in the order of the ring; others follow
     when their poll has already looked for more.
@@ -90,13 +93,12 @@ def find_arrivals(events: Columns, device: int, *, lag: int = 0, by_gro: bool = 
     batch = _Batch(
         np.full(cpus, -1, np.int64), np.full(count, -1, np.int64), np.empty(count, np.int64)
     )
-    identity = np.unique(events.napi[events.kind == _POLL])
-    nothing = [np.full(len(identity), value, np.int64) for value in (NULL, -1, NULL, NULL)]
-    _walk(events, device, lag, by_gro, _Napis(identity, *nothing), signals, batch, found)
+    nothing = [np.full(len(napis), value, np.int64) for value in (NULL, -1, NULL, NULL)]
+    _walk(events, device, lag, by_gro, _Napis(napis, *nothing), signals, batch, found)
     return found
 
 
-@jit
+@jit_in_place
 def _walk(
     events: Columns,
     device: int,
@@ -151,7 +153,7 @@ def _walk(
             signals.net_rx[cpu] = time
 
 
-@jit
+@jit_in_place
 def _take_batch(cpu: int, held: int, batch: _Batch) -> tuple[int, int]:
     """Put the packets of the poll that ends on `cpu` in order, after those `held` before.
 
@@ -180,7 +182,7 @@ def _take_batch(cpu: int, held: int, batch: _Batch) -> tuple[int, int]:
     return new, taken
 
 
-@jit
+@jit_in_place
 def _signal(events: Columns, row: int, looked: int, signals: _Signals) -> int:
     """Return when the interrupt that caused a poll was seen; NULL where none was."""
     if events.cause[row] != _BY_IRQ:
@@ -196,7 +198,7 @@ def _signal(events: Columns, row: int, looked: int, signals: _Signals) -> int:
     return signal if signal >= 0 and signal >= looked else NULL
 
 
-@jit
+@jit_in_place
 def _place(
     members: Int64s, looked: int, after: int, signal: int, lag: int, found: Arrivals
 ) -> None:
@@ -220,7 +222,7 @@ def _place(
             found.arrival[packet] = min(begin + share, found.latest[packet])
 
 
-@jit
+@jit_in_place
 def _look(events: Columns, row: int, members: Int64s, by_gro: bool, found: Arrivals) -> int:
     """Return an instant at which a poll that found the ring's end had not yet looked for it."""
     if len(members) > 0:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 from replay.ingest.reconstruct_state import NO_NAPI, Columns, Cpu, Known, Napi
 from replay.trace.schema import Cause
 
@@ -23,7 +23,7 @@ UNKNOWN, _BY_IRQ, _BY_TIMER, _RESUME = int(_C.UNKNOWN), int(_C.IRQ), int(_C.TIME
 _REPOLL, BUSY, _STOP, _THREAD = int(_C.REPOLL), int(_C.BUSY), int(_C.STOP), int(_C.THREAD)
 
 
-@jit
+@jit_in_place
 def end_busy_run(cpu: int, cpus: Cpu, events: Columns) -> None:
     """Call the last busy poll of a run by its name."""
     if cpus.busy[cpu] >= 0:
@@ -31,13 +31,13 @@ def end_busy_run(cpu: int, cpus: Cpu, events: Columns) -> None:
         cpus.busy[cpu] = -1
 
 
-@jit
+@jit_in_place
 def _just_fired(time: int, cpu: int, cpus: Cpu) -> bool:
     """Whether a watchdog's handler is what this CPU is in."""
     return bool(cpus.timer[cpu] != NO_NAPI and time - cpus.timer_time[cpu] <= _LATEST_WAKE_NS)
 
 
-@jit
+@jit_in_place
 def wake_cause(time: int, tid: int, cpu: int, cpus: Cpu, in_epoll: Flags) -> int:
     """Return why a NAPI thread is woken: what the waking CPU was doing."""
     if _just_fired(time, cpu, cpus):
@@ -48,7 +48,7 @@ def wake_cause(time: int, tid: int, cpu: int, cpus: Cpu, in_epoll: Flags) -> int
     return _BY_IRQ
 
 
-@jit
+@jit_in_place
 def raise_cause(time: int, tid: int, cpu: int, cpus: Cpu, in_epoll: Flags) -> int:
     """Return why NET_RX is raised."""
     if cpus.irq[cpu] >= 0:
@@ -61,7 +61,7 @@ def raise_cause(time: int, tid: int, cpu: int, cpus: Cpu, in_epoll: Flags) -> in
     return _RESUME if in_epoll[tid] else _BY_IRQ
 
 
-@jit
+@jit_in_place
 def pass_cause(
     time: int,
     tid: int,
@@ -86,7 +86,7 @@ def pass_cause(
     return _BY_IRQ if row >= 0 and events.tid[row] == tid else UNKNOWN
 
 
-@jit
+@jit_in_place
 def poll_cause(
     napi: int,
     tid: int,

@@ -40,12 +40,14 @@ class ArrivalError:
     waited: float  # median time from the true arrival to the receive event
 
 
-def interrupt_lag(events: Columns, device: int, peer: int, *, by_gro: bool) -> int | None:
+def interrupt_lag(
+    events: Columns, device: int, napis: Int64s, peer: int, *, by_gro: bool
+) -> int | None:
     """Return the median time from an arrival to the interrupt it raised, ns; None without any.
 
     Only the constant is taken from the true arrivals; the rebuilding uses nothing else of them.
     """
-    arrivals = find_arrivals(events, device, by_gro=by_gro)
+    arrivals = find_arrivals(events, device, napis, by_gro=by_gro)
     truth = true_arrivals(events, arrivals, device, peer)
     first = np.append(True, arrivals.poll[1:] != arrivals.poll[:-1])
     polls = np.maximum(arrivals.poll, 0)
@@ -68,6 +70,7 @@ def table_errors(events: pa.Table, manifest: Manifest, peer: str) -> list[Arriva
     arrivals = find_arrivals(
         columns,
         device,
+        np.unique(columns.napi[columns.kind == EventKind.POLL]),
         lag=int(manifest.get("irq_lag_ns") or 0),
         by_gro=manifest.get("received_by") == "napi_gro_receive",
     )

@@ -20,11 +20,10 @@ from replay.ingest.reconstruct_state import (
     Known,
     Napi,
 )
+from replay.ingest.reconstruct_survey import Survey, survey
 from replay.trace.schema import EVENTS
 
-#: napi_struct is shorter than this; its timer lies within.
-_NAPI_STRUCT = 1024
-_HIGHEST_TID = 1 << 22
+Int64s = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,12 @@ class Events:
     """The events of one recording, and what was found out on the way."""
 
     columns: Columns
-    watchdog: int | None  # address of napi_watchdog(), where its timers were told apart
-    napis: int  # NAPIs that were polled
-    gro_devices: frozenset[int]  # devices whose receive events are GRO's, one a packet
+    survey: Survey
+    napis: Int64s  # what the napi column holds, sorted
+
+    def by_gro(self, device: int) -> bool:
+        """Whether a device's receive events are GRO's, one a packet."""
+        return bool(self.survey.by_device(Point.GRO)[device])
 
 
 def make_events(
@@ -52,51 +54,46 @@ def make_events(
     has that clock. watchdog: the address of napi_watchdog(), or whatever number stands for it in
     `other`; sought among the timers where it is not given.
     """
-    kinds = np.bincount(points.kind, minlength=len(Point))
-    napis = np.unique(points.object[points.kind == Point.POLL])
-    offset = 0
-    if watchdog is None:
-        watchdog, offset = _find_watchdog(points, napis)
-    highest = max((int(points.tid.max(initial=0)), *(t for t in threads if t <= _HIGHEST_TID)))
-    for kind in (Point.SWITCH, Point.WAKEUP, Point.WAKING):
-        if kinds[kind]:
-            highest = max(highest, int(points.value[points.kind == kind].max()))
-    napi_threads = np.zeros(highest + 1, np.uint8)
+    seen = survey(points, devices, watchdog)
+    napi_threads = np.zeros(seen.highest_tid + 1, np.uint8)
     for tid, name in threads.items():
-        if name.startswith("napi/") and tid <= highest:
+        if name.startswith("napi/") and tid <= seen.highest_tid:
             napi_threads[tid] = 1
     known = Known(
-        napis=napis,
-        watchdog=NULL if watchdog is None else watchdog,
-        timer_offset=offset,
+        napis=seen.napis,
+        timers=seen.napis + seen.timer_offset,
+        watchdog=NULL if seen.watchdog is None else seen.watchdog,
         clock=NULL if clock is None else clock,
-        gro_devices=_seen_devices(points, devices, Point.GRO).astype(np.uint8),
-        sent_by=_sent_by(points, devices),
-        wake=int(Point.WAKING if kinds[Point.WAKING] else Point.WAKEUP),
+        gro_devices=(seen.by_device(Point.GRO) > 0).astype(np.uint8),
+        sent_by=_sent_by(seen),
+        wake=int(Point.WAKING if seen.of(Point.WAKING) else Point.WAKEUP),
         napi_threads=napi_threads,
-        raises=bool(kinds[Point.SOFTIRQ_RAISE]),
-        softirqs=bool(kinds[Point.SOFTIRQ_ENTRY]),
+        raises=seen.of(Point.SOFTIRQ_RAISE) > 0,
+        softirqs=seen.of(Point.SOFTIRQ_ENTRY) > 0,
     )
-    cpus = int(points.cpu.max(initial=0)) + 1
-    state = Cpu(
-        *(np.full(cpus, 0 if name in _ZERO_AT_FIRST else -1, np.int64) for name in Cpu._fields)
+    cpus = Cpu(
+        *(
+            np.full(len(seen.per_cpu), 0 if name in _ZERO_AT_FIRST else -1, np.int64)
+            for name in Cpu._fields
+        )
     )
     columns = _empty(len(points.time))
-    by_napi = Napi(*(np.zeros(len(napis), np.int64) for _ in Napi._fields))
+    napis = Napi(*(np.zeros(len(seen.napis), np.int64) for _ in Napi._fields))
     rows = find_events(
         points,
         known,
-        state,
-        np.zeros(highest + 1, np.uint8),
-        np.zeros(highest + 1, np.uint8),
-        by_napi,
+        cpus,
+        np.zeros(seen.highest_tid + 1, np.uint8),
+        np.zeros(seen.highest_tid + 1, np.uint8),
+        napis,
         columns,
     )
     columns = columns.first(rows)
     # Ids begin above the number of CPUs, so places never look like one of them.
-    gro = frozenset(np.flatnonzero(known.gro_devices).tolist())
-    names = np.append(np.where(by_napi.id > 0, by_napi.id, np.arange(len(napis))), NO_NAPI)
-    return Events(columns._replace(napi=names[columns.napi]), watchdog, len(napis), gro)
+    names = np.where(napis.id > 0, napis.id, np.arange(len(seen.napis)))
+    return Events(
+        columns._replace(napi=np.append(names, NO_NAPI)[columns.napi]), seen, np.unique(names)
+    )
 
 
 _ZERO_AT_FIRST = ("softirq_cause", "irq_seen", "raised", "gro_napi")
@@ -145,39 +142,11 @@ def arrow_array(
     return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(values)])
 
 
-def _find_watchdog(points: Points, napis: npt.NDArray[np.int64]) -> tuple[int | None, int]:
-    """Return napi_watchdog's address and the offset of the timer in a NAPI.
-
-    A recording holds the addresses of functions, not their names; but a NAPI's timer lies within
-    its napi_struct, whose address each poll names.
-    """
-    timers = (points.kind == Point.TIMER_START) | (points.kind == Point.TIMER_FIRE)
-    addresses, functions = points.object[timers], points.other[timers]
-    best: tuple[int | None, int] = (None, _NAPI_STRUCT)
-    if not len(napis):
-        return None, 0
-    for function in np.unique(functions):
-        mine = np.unique(addresses[functions == function])
-        before = np.searchsorted(napis, mine, side="right") - 1
-        distance = mine - napis[np.maximum(before, 0)]
-        inside = (before >= 0) & (distance > 0) & (distance < _NAPI_STRUCT)
-        # The timers of NAPIs that were never polled lie in none that is known.
-        if inside.any() and np.ptp(distance[inside]) == 0 and distance[inside][0] < best[1]:
-            best = int(function), int(distance[inside][0])
-    return best if best[0] is not None else (None, 0)
-
-
-def _seen_devices(points: Points, devices: int, kind: Point) -> npt.NDArray[np.bool_]:
-    """Return, by device, whether it has a point of that kind."""
-    found = np.bincount(points.device[points.kind == kind], minlength=NO_DEVICE + 1)
-    return found[:devices] > 0
-
-
-def _sent_by(points: Points, devices: int) -> npt.NDArray[np.uint8]:
+def _sent_by(seen: Survey) -> npt.NDArray[np.uint8]:
     """Return, by device, which of its points to take for a packet sent: the best there is."""
-    chosen = np.full(devices, Point.XMIT_QUEUED, np.uint8)
+    chosen = np.full(len(seen.counts[0]) - 1, Point.XMIT_QUEUED, np.uint8)
     for kind in (Point.XMIT_DONE, Point.XMIT):
-        chosen[_seen_devices(points, devices, kind)] = kind
+        chosen[seen.by_device(kind) > 0] = kind
     return chosen
 
 

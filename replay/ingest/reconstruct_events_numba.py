@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 from replay.ingest.reconstruct_causes import (
     BUSY,
     UNKNOWN,
@@ -30,6 +30,7 @@ from replay.ingest.reconstruct_state import (
 from replay.trace.schema import EventKind
 
 _NET_RX = 3  # softirq vector
+_NEVER = 1 << 62
 
 _P = Point
 _IRQ_ENTRY, _IRQ_EXIT = int(_P.IRQ_ENTRY), int(_P.IRQ_EXIT)
@@ -63,7 +64,7 @@ for _point, _event in (
     _KIND[_point] = _event
 
 
-@jit
+@jit_in_place
 def find_events(
     points: Points,
     known: Known,
@@ -149,15 +150,17 @@ def find_events(
             cpus.irq[cpu] = rows
             cpus.irq_seen[cpu] = 1
         elif kind == _FIRE:
-            napi = _find(known.napis, points.object[place] - known.timer_offset)
+            napi = _find(known.timers, points.object[place])
             cpus.timer[cpu] = napi
             cpus.timer_time[cpu] = time
             value = NULL
             if napi != NO_NAPI:
                 napis.expires[napi] = 0
         elif kind == _START:
-            napi = _find(known.napis, points.object[place] - known.timer_offset)
-            value = value - known.clock - time if known.clock != NULL else NULL
+            napi = _find(known.timers, points.object[place])
+            # A timer that never expires has the greatest number there is.
+            meant = known.clock != NULL and 0 <= value < _NEVER
+            value = value - known.clock - time if meant else NULL
             if napi != NO_NAPI and value != NULL:
                 # The poll that is under way may be one that nobody was seen to cause.
                 if 0 < napis.expires[napi] <= time:
@@ -187,7 +190,7 @@ def find_events(
     return rows
 
 
-@jit
+@jit_in_place
 def _ends_something(
     points: Points,
     place: int,
@@ -235,7 +238,7 @@ def _ends_something(
     return False
 
 
-@jit
+@jit_in_place
 def _end_run(time: int, cpu: int, cpus: Cpu, events: Columns) -> None:
     """The thread that has the CPU loses it."""
     if cpus.run[cpu] >= 0:
@@ -245,7 +248,7 @@ def _end_run(time: int, cpu: int, cpus: Cpu, events: Columns) -> None:
     end_busy_run(cpu, cpus, events)
 
 
-@jit
+@jit_in_place
 def _find(napis: Int64s, address: int) -> int:
     """Return the place of a NAPI by its address; NO_NAPI where it is never polled."""
     low = 0

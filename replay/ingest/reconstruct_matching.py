@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 
 Int64s = npt.NDArray[np.int64]
 
@@ -60,7 +60,7 @@ class Matches(NamedTuple):
     previous: Int64s  # the response before it in its batch
 
 
-@jit
+@jit_in_place
 def deliver(packet: int, requests: Requests, connections: Connections) -> None:
     """Put a request that the stack received where its worker will find it."""
     connection = requests.connection[packet]
@@ -74,7 +74,7 @@ def deliver(packet: int, requests: Requests, connections: Connections) -> None:
         _list(connection, connections)
 
 
-@jit
+@jit_in_place
 def _list(connection: int, connections: Connections) -> None:
     """Put a connection at the end of the ready list."""
     connections.ready[connection] = -1
@@ -86,7 +86,7 @@ def _list(connection: int, connections: Connections) -> None:
     connections.listed[connection] = 1
 
 
-@jit
+@jit_in_place
 def waiting(connections: Connections) -> int:
     """Return how many connections have data that no worker was told of."""
     count = 0
@@ -98,7 +98,7 @@ def waiting(connections: Connections) -> int:
     return count
 
 
-@jit
+@jit_in_place
 def take_ready(tid: int, most: int, drop: int, connections: Connections, batches: Batches) -> None:
     """Tell a worker of the first `most` connections that have data.
 
@@ -131,7 +131,7 @@ def take_ready(tid: int, most: int, drop: int, connections: Connections, batches
             break
 
 
-@jit
+@jit_in_place
 def end_batch(
     tid: int, requests: Requests, connections: Connections, batches: Batches, found: Matches
 ) -> None:
@@ -166,7 +166,7 @@ def end_batch(
     batches.last_sent[tid] = -1
 
 
-@jit
+@jit_in_place
 def _first_response(tid: int, batches: Batches, found: Matches) -> int:
     """Turn the batch's responses round, so that `previous` leads to the next one."""
     after = -1
@@ -179,7 +179,7 @@ def _first_response(tid: int, batches: Batches, found: Matches) -> int:
     return after
 
 
-@jit
+@jit_in_place
 def _answer(
     response: int,
     connection: int,
@@ -204,15 +204,15 @@ def _answer(
             found.reply_to[response] = packet
         found.tid[packet] = tid
         found.service[packet] = max(found.service[packet], 0)
-        found.service[packet] += found.spent[response] * part // messages
+        found.service[packet] += found.spent[response] // messages * part
         if requests.weight[packet] == 0:
             connections.first[connection] = requests.next[packet]
     if latest >= 0 and left > 0:
-        found.service[latest] += found.spent[response] * left // messages
+        found.service[latest] += found.spent[response] // messages * left
     return latest
 
 
-@jit
+@jit_in_place
 def _forget(connection: int, returned: int, requests: Requests, connections: Connections) -> None:
     """Drop requests that were there when the worker came and found no response of their own."""
     packet = connections.first[connection]

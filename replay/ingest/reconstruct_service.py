@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 from replay.ingest.reconstruct_matching import (
     Batches,
     Connections,
@@ -102,7 +102,7 @@ def find_service(
     return found
 
 
-@jit
+@jit_in_place
 def _walk(
     events: Columns,
     packet_of_row: Int64s,
@@ -159,7 +159,7 @@ def _walk(
                     workers.time[tid] = 0
 
 
-@jit
+@jit_in_place
 def _end(
     tid: int,
     told_apart: bool,
@@ -182,7 +182,7 @@ def _end(
     workers.outside[tid] = 0
 
 
-@jit
+@jit_in_place
 def follow_connections(
     order: Int64s,
     time: Int64s,

@@ -39,8 +39,8 @@ class Known(NamedTuple):
     """What is known of the whole recording before its points are read one by one."""
 
     napis: Int64s  # addresses, sorted
+    timers: Int64s  # addresses of their timers
     watchdog: int  # address of napi_watchdog(); NULL where it was not found
-    timer_offset: int  # from a NAPI's address to its timer's
     clock: int  # ns to take from an expiry to get trace time; NULL where clocks differ
     gro_devices: npt.NDArray[np.uint8]  # by device: its packets are seen by GRO
     sent_by: npt.NDArray[np.uint8]  # by device: the Point that says that it sent a packet
