@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from replay.errors import TraceError
 from replay.host import GENERIC, Cost, Host
-from replay.intervals import Recorder, Timeline, latencies_of_wakeups, timeline
+from replay.intervals import Recorder, Timeline, latencies_of_interrupts, timeline
 from replay.trace.bundle import Trace
 from replay.trace.schema import EventKind, PacketKind
 
@@ -158,10 +158,10 @@ def _interrupt(trace: Trace, line: Timeline, found: Mapping[str, Estimate]) -> d
     elif np.count_nonzero(line.kind == EventKind.IRQ) >= FEWEST:
         handlers = line.duration[line.kind == EventKind.IRQ]
         irq = _middle("irq_ns", handlers, "handler")
-    waited = latencies_of_wakeups(trace, line) - irq.value
+    waited = latencies_of_interrupts(trace, line) - irq.value
     return {
         "irq_ns": irq,
-        "irq_latency_ns": _middle("irq_latency_ns", waited, "wake-up to context switch"),
+        "irq_latency_ns": _middle("irq_latency_ns", waited, "arrival to NAPI thread, less irq_ns"),
     }
 
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from replay.errors import TraceError
 from replay.trace.bundle import Trace
-from replay.trace.schema import Cause, EventKind
+from replay.trace.schema import EventKind
+from replay.units import MILLISECOND
 
 Int64s = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -90,23 +91,21 @@ def timeline(trace: Trace) -> Timeline:
     )
 
 
-def latencies_of_wakeups(trace: Trace, line: Timeline) -> Int64s:
-    """Return, for interrupts that found the CPU idle, the time until the NAPI thread ran.
+def latencies_of_interrupts(trace: Trace, line: Timeline) -> Int64s:
+    """Return, for interrupts that found the CPU idle, the time from arrival to the NAPI thread.
 
-    The wake-up is recorded where it was caused: by the interrupt's handler or the sender's CPU.
+    Shape (interrupts,), ns. The first packet that the thread receives had raised the interrupt.
     """
-    events = trace.events
-    kind, tid, cause = (_column(events, name) for name in ("kind", "tid", "cause"))
-    wakes = _column(events, "time_ns")[
-        (kind == EventKind.WAKE) & np.isin(tid, line.napi_threads) & (cause == Cause.IRQ)
-    ]
-    known = np.concatenate([line.napi_threads, line.workers])
-    starts = line.runs(line.napi_threads) & ~np.isin(line.value, known)
-    starts &= np.append(True, line.gap[:-1] > 0)
-    begun = line.time[starts]
-    woken = np.searchsorted(wakes, begun) - 1
-    waited: Int64s = begun[woken >= 0] - wakes[woken[woken >= 0]]
-    return waited[waited < 1_000_000]
+    packets = trace.packets
+    latest, arrival = _column(packets, "latest_ns", -1), _column(packets, "arrival_ns")
+    received = np.flatnonzero(latest >= 0)
+    received = received[np.argsort(latest[received], kind="stable")]
+    served = np.concatenate([line.napi_threads, line.workers])
+    starts = line.time[line.runs(line.napi_threads) & ~np.isin(line.value, served)]
+    first = np.searchsorted(latest[received], starts)
+    starts, first = starts[first < len(received)], first[first < len(received)]
+    waited: Int64s = starts - arrival[received[first]]
+    return waited[(waited > 0) & (waited < MILLISECOND)]
 
 
 def _receiver(trace: Trace, polled: Int64s) -> int:

@@ -12,9 +12,9 @@ from replay.calibrate import calibrate
 from replay.errors import TraceError
 from replay.host import GENERIC
 from replay.trace.bundle import Trace, write_trace
-from replay.trace.schema import EVENTS, PACKETS, Cause, EventKind, PacketKind
+from replay.trace.schema import EVENTS, PACKETS, EventKind, PacketKind
 
-NAPI, WORKER, IDLE, CLIENT = 70, 80, 90, 100
+NAPI, WORKER, IDLE = 70, 80, 90
 
 IRQ_LATENCY, POLL, PACKET, EXIT, WAKE, EVENT = 4_000, 1_500, 2_500, 900, 1_100, 150
 SERVICE, TRANSMIT, EPOLL, SLEEP = 6_000, 3_000, 700, 1_300
@@ -28,6 +28,7 @@ class Story:
         self.now = 1_000
         self.events: list[dict[str, int]] = []
         self.services: list[int] = []
+        self.received: list[tuple[int, int]] = []
 
     def tell(self, kind: EventKind, after: int, *, cpu: int = 1, **values: int) -> None:
         """An event `after` ns of true work; recording it holds up what comes next."""
@@ -38,12 +39,14 @@ class Story:
 
     def request(self, packets: int) -> None:
         """An interrupt finds the CPU idle; `packets` requests are delivered and served."""
-        self.tell(EventKind.WAKE, 50_000, cpu=0, tid=NAPI, value=1, cause=int(Cause.IRQ))
+        self.now += 50_000
+        arrival = self.now
         self.tell(EventKind.RUN, GENERIC.irq_ns + IRQ_LATENCY, tid=NAPI, value=IDLE)
         begun = self.events[-1]["time_ns"]
         for packet in range(packets):
             fixed = POLL // 2 if packet == 0 else 0
             self.tell(EventKind.RECEIVE, fixed, device=0, tid=NAPI, value=100)
+            self.received.append((arrival, self.events[-1]["time_ns"]))
             self.now += PACKET
         self.tell(EventKind.WAKE, 0, tid=WORKER, value=1)
         self.tell(EventKind.POLL, POLL - POLL // 2, device=0, tid=NAPI, value=packets, budget=64)
@@ -72,12 +75,13 @@ class Story:
         packets = pa.Table.from_pylist(
             [
                 {
-                    "arrival_ns": 1_000 * row,
+                    "arrival_ns": arrival,
+                    "latest_ns": latest,
                     "kind": int(PacketKind.REQUEST),
                     "service_ns": service,
                     "status": 0,
                 }
-                for row, service in enumerate(self.services)
+                for (arrival, latest), service in zip(self.received, self.services, strict=False)
             ],
             PACKETS,
         )
