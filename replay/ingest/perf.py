@@ -14,9 +14,10 @@ from replay.errors import TraceError
 from replay.ingest import perf_header, perf_summary
 from replay.ingest.ingested import Ingested, source_entry
 from replay.ingest.perf_bytes import Bytes
-from replay.ingest.perf_formats import Format, read_formats
-from replay.ingest.perf_header import PerfHeader, read_header
+from replay.ingest.perf_formats import read_formats
+from replay.ingest.perf_header import read_header
 from replay.ingest.perf_points import PerfPoints, read_points
+from replay.ingest.perf_summary import PerfFile
 from replay.ingest.perf_tracepoints import choose_slots
 from replay.ingest.perf_walk import COMPRESSED, COMPRESSED2, SAMPLE, Walked, walk
 from replay.ingest.reconstruct import Reconstruction, choose_device, reconstruct
@@ -48,8 +49,7 @@ def read_perf(
     data = _map(place)
     with ThreadPoolExecutor(1) as beside:
         hashed = beside.submit(source_entry, place)
-        file = perf_summary.PerfFile(data, *_walk(place, data))
-        read, lacking = _decode(place, file)
+        file, read = _decode(place, data)
         monotonic = perf_summary.common_clock(file.header) == _CLOCK_MONOTONIC
         events = make_events(
             read.points,
@@ -63,7 +63,7 @@ def read_perf(
     tables = {"events": events_table(events.columns), "gaps": perf_summary.gaps(file, read)}
     if rebuilt is not None:
         tables |= {"packets": rebuilt.packets, "flows": rebuilt.flows}
-    lost = perf_summary.lost_lines(file, read, events, lacking)
+    lost = perf_summary.lost_lines(file, read, events)
     manifest = perf_summary.manifest(file, read, events, rebuilt, source)
     return Ingested(
         tables=tables,
@@ -80,42 +80,51 @@ def _map(path: Path) -> Bytes:
         with path.open("rb") as file:
             if not os.fstat(file.fileno()).st_size:
                 raise TraceError(f"{path}: is empty")
-            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+            # All pages at once: a fault for each costs more than reading what is in it.
+            flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_POPULATE", 0)
+            mapped = mmap.mmap(file.fileno(), 0, flags=flags, prot=mmap.PROT_READ)
+            return np.frombuffer(mapped, np.uint8)
     except OSError as error:
         raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def _walk(path: Path, data: Bytes) -> tuple[PerfHeader, Walked, dict[int, Format]]:
-    """Read the frame, count the records, and read the tracepoints' formats."""
+def _decode(path: Path, data: Bytes) -> tuple[PerfFile, PerfPoints]:
+    """Read the frame, the tracepoints' formats, and all samples of known tracepoints."""
     header = read_header(path, data.data)
-    walked = walk(data, header.data_start, header.data_end)
-    if walked.counts[COMPRESSED] or walked.counts[COMPRESSED2]:
-        raise TraceError(
-            f"{path}: compressed (perf record -z) is not read; perf inject -i {path.name} -o FILE"
-            " writes it uncompressed"
-        )
     if perf_header.TRACING_DATA not in header.features:
+        walked = walk(data, header.data_start, header.data_end)
+        _refuse_compressed(path, walked)
         if header.cut:
             raise TraceError(
                 f"{path}: cut: perf writes the layout of its {walked.counts[SAMPLE]} samples at"
                 " the end, which is missing; let perf record end by itself or by Ctrl-C"
             )
-        return header, walked, {}
+        names = perf_header.event_names(data.data, header)
+        raise TraceError(_nothing_known(path, walked, names))
     start, end = header.features[perf_header.TRACING_DATA]
-    return header, walked, read_formats(path, data[start:end].tobytes())
+    formats = read_formats(path, data[start:end].tobytes())
+    slots, lacking = choose_slots(formats)
+    read = read_points(path, data, header, slots)
+    _refuse_compressed(path, read.walked)
+    if not len(read.points.time):
+        names = [formats[number].name for number in read.unknown if number in formats]
+        names = names or perf_header.event_names(data.data, header)
+        raise TraceError(_nothing_known(path, read.walked, names))
+    return PerfFile(data, header, read.walked, formats, lacking), read
 
 
-def _decode(path: Path, file: perf_summary.PerfFile) -> tuple[PerfPoints, list[str]]:
-    """Return all samples of known tracepoints, and tracepoints that lack a field they need."""
-    slots, lacking = choose_slots(file.formats)
-    read = read_points(path, file.data, file.header, slots, file.walked)
-    if len(read.points.time):
-        return read, lacking
-    names = [file.formats[number].name for number in read.unknown if number in file.formats]
-    names = names or perf_header.event_names(file.data.data, file.header)
+def _refuse_compressed(path: Path, walked: Walked) -> None:
+    if walked.counts[COMPRESSED] or walked.counts[COMPRESSED2]:
+        raise TraceError(
+            f"{path}: compressed (perf record -z) is not read; perf inject -i {path.name} -o FILE"
+            " writes it uncompressed"
+        )
+
+
+def _nothing_known(path: Path, walked: Walked, names: list[str]) -> str:
     listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-    raise TraceError(
-        f"{path}: {file.walked.counts[SAMPLE]} samples, none of a tracepoint that is known"
+    return (
+        f"{path}: {walked.counts[SAMPLE]} samples, none of a tracepoint that is known"
         f" (its events: {listed or 'unnamed'}); record napi:napi_poll,"
         " net:napi_gro_receive_entry, net:net_dev_start_xmit and sched:sched_switch at least"
     )

@@ -11,11 +11,13 @@ from replay.errors import TraceError
 from replay.ingest import perf_decode, perf_walk
 from replay.ingest.perf_bytes import Bytes, load16, load32, load64
 from replay.ingest.perf_header import PerfHeader
-from replay.ingest.perf_samples import sample_layouts
+from replay.ingest.perf_samples import VARIABLE, sample_layouts
 from replay.ingest.perf_tracepoints import Slots
 from replay.ingest.perf_walk import COMM, LOST, LOST_SAMPLES, Index, Walked
 from replay.ingest.reconstruct_points import Points
 
+_LEAST_RAW = 4 + 8  # a sample's raw data: its length, and a tracepoint's common header
+_LEAST_OTHER = 16  # LOST_SAMPLES: header and a count
 _LONGEST_TRACE = 1 << 50  # ns: 13 days; leaves room to multiply
 
 
@@ -32,6 +34,7 @@ class Loss:
 class PerfPoints:
     """What the samples of one file say."""
 
+    walked: Walked
     points: Points
     origin: int  # of the recording's clock, ns, at the trace's zero
     devices: list[str]
@@ -41,48 +44,34 @@ class PerfPoints:
     unknown: dict[int, int]  # samples of other tracepoints, by number
 
 
-def read_points(
-    path: Path, data: Bytes, header: PerfHeader, slots: Slots, walked: Walked
-) -> PerfPoints:
+def read_points(path: Path, data: Bytes, header: PerfHeader, slots: Slots) -> PerfPoints:
     """Decode all samples of known tracepoints. Raises TraceError where one is damaged."""
     identifiers, classes, layouts = sample_layouts(path, header.attrs)
-    counts = walked.counts
-    samples = int(counts[perf_walk.SAMPLE])
-    index = Index(
-        np.empty(samples, np.int64),
-        np.empty(samples, np.int64),
-        np.empty(samples, np.int32),
-        np.empty(samples, np.uint8),
-    )
-    others = np.empty(int(counts[LOST] + counts[LOST_SAMPLES] + counts[COMM]), np.int64)
+    room = header.data_end - header.data_start
+    index = Index.empty(room // int(layouts[:, VARIABLE].min() + _LEAST_RAW) + 1)
+    counts = np.zeros(perf_walk.TYPES, np.int64)
+    others = np.empty(room // _LEAST_OTHER + 1, np.int64)
     unknown = np.zeros(1 << 16, np.int64)
-    found, _, damaged = perf_walk.index_samples(
+    found, found_others, end, damaged = perf_walk.index_samples(
         data,
         header.data_start,
-        walked.end,
+        header.data_end,
         identifiers,
         classes,
         layouts,
         slots.by_number,
         slots.needed,
-        *index,
+        index,
+        counts,
         unknown,
         others,
     )
     if damaged >= 0:
         raise TraceError(f"{path}: the sample at byte {damaged} is shorter than its fields")
-    index = index.first(found)
+    walked = Walked(counts, end, end == header.data_end)
+    index, others = index.first(found), others[:found_others]
     order, origin = _time_order(path, index)
-    points = Points(
-        np.empty(found, np.int64),
-        np.empty(found, np.int32),
-        np.empty(found, np.uint8),
-        np.empty(found, np.uint16),
-        np.empty(found, np.int32),
-        np.empty(found, np.int64),
-        np.empty(found, np.int64),
-        np.empty(found, np.int64),
-    )
+    points = Points.empty(found)
     devices = np.zeros((perf_decode.MOST_DEVICES, 2), np.int64)
     threads = np.zeros((perf_decode.MOST_THREADS, 3), np.int64)
     seen = np.zeros(perf_decode.HIGHEST_TID + 1, np.uint8)
@@ -96,6 +85,7 @@ def read_points(
     names = {int(tid): _text(data[place : place + size]) for tid, place, size in threads[:started]}
     per_slot = np.bincount(index.slot, minlength=len(slots.names))
     return PerfPoints(
+        walked,
         points,
         origin,
         [_text(name.view(np.uint8)) for name in devices[:named]],

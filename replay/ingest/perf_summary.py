@@ -37,6 +37,7 @@ class PerfFile:
     header: PerfHeader
     walked: Walked
     formats: dict[int, Format]
+    lacking: list[str]  # tracepoints that lack a field they need
 
     @property
     def cut(self) -> bool:
@@ -169,7 +170,7 @@ def inferred_lines(events: Events, rebuilt: Reconstruction | None) -> list[str]:
     return lines
 
 
-def lost_lines(file: PerfFile, read: PerfPoints, events: Events, lacking: list[str]) -> list[str]:
+def lost_lines(file: PerfFile, read: PerfPoints, events: Events) -> list[str]:
     """Return what is missing."""
     lines = []
     if read.losses:
@@ -177,8 +178,8 @@ def lost_lines(file: PerfFile, read: PerfPoints, events: Events, lacking: list[s
         lines.append(f"{total:,} records lost in {len(read.losses)} places (raise perf record -m)")
     if file.cut:
         lines.append(f"cut at byte {file.walked.end}: what came before is kept")
-    if lacking:
-        lines.append(f"tracepoints that lack a field: {', '.join(lacking)}")
+    if file.lacking:
+        lines.append(f"tracepoints that lack a field: {', '.join(file.lacking)}")
     if read.unknown:
         names = [
             file.formats[number].name if number in file.formats else f"number {number}"

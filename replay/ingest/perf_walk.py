@@ -50,6 +50,16 @@ class Index(NamedTuple):
     cpu: npt.NDArray[np.int32]
     slot: npt.NDArray[np.uint8]
 
+    @classmethod
+    def empty(cls, samples: int) -> Index:
+        """Return room for `samples` samples; the system gives memory to what is written only."""
+        return cls(
+            np.empty(samples, np.int64),
+            np.empty(samples, np.int64),
+            np.empty(samples, np.int32),
+            np.empty(samples, np.uint8),
+        )
+
     def first(self, samples: int) -> Index:
         """Return the first `samples` samples, sharing memory."""
         return Index(**{name: column[:samples] for name, column in self._asdict().items()})
@@ -66,20 +76,27 @@ def walk(data: Bytes, start: int, end: int) -> Walked:
 def _count(data: Bytes, start: int, end: int, counts: Int64s) -> int:
     """Return the byte at which the last whole record ends."""
     at = start
-    while at + _HEADER <= end:
-        kind = load32(data, at)
-        size = load16(data, at + 6)
-        if size < _HEADER or at + size > end:
-            break
-        if kind == AUXTRACE and size >= 16:
-            # The trace itself follows the record and is not counted in its size.
-            more = load64(data, at + 8)
-            if more < 0 or more > end - at - size:
-                break
-            size += more
-        counts[min(kind, TYPES - 1)] += 1
+    while True:
+        size = record_size(data, at, end)
+        if size == 0:
+            return at
+        counts[min(load32(data, at), TYPES - 1)] += 1
         at += size
-    return at
+
+
+@jit_in_place
+def record_size(data: Bytes, at: int, end: int) -> int:
+    """Return the size of the record at byte `at`; 0 where there is no whole one before `end`."""
+    if at + _HEADER > end:
+        return 0
+    size = load16(data, at + 6)
+    if size < _HEADER or at + size > end:
+        return 0
+    if load32(data, at) == AUXTRACE and size >= 16:
+        # The trace itself follows the record and is not counted in its size.
+        more = load64(data, at + 8)
+        return size + more if 0 <= more <= end - at - size else 0
+    return size
 
 
 @jit_in_place
@@ -92,30 +109,33 @@ def index_samples(
     layouts: Int64s,
     slots: npt.NDArray[np.uint8],
     needed: Int64s,
-    time: Int64s,
-    raw: Int64s,
-    cpu: npt.NDArray[np.int32],
-    slot: npt.NDArray[np.uint8],
+    index: Index,
+    counts: Int64s,
     unknown: Int64s,
     others: Int64s,
-) -> tuple[int, int, int]:
-    """Find the samples of known tracepoints in whole records.
+) -> tuple[int, int, int, int]:
+    """Find the samples of known tracepoints.
 
     identifiers (sorted) and classes: which row of `layouts` an id's samples follow; empty where
     all follow the first. slots: by tracepoint number. needed: bytes that a slot's fields take.
-    The four arrays of Index are filled; `unknown` counts other tracepoints by number; `others`
-    takes the places of records that are no samples but of use (LOST, LOST_SAMPLES, COMM).
-    Returns (samples found, other records found, byte of a damaged sample or -1).
+    `index` is filled; `counts` takes the records by type, `unknown` other tracepoints by number,
+    `others` the places of records that are no samples but of use (LOST, LOST_SAMPLES, COMM).
+    Returns (samples found, other records found, byte after the last whole record, byte of a
+    damaged sample or -1).
     """
     found = 0
     found_others = 0
     at = start
     row = 0
     last_id = -1
-    while at < end:
+    while True:
+        whole = record_size(data, at, end)
+        if whole == 0:
+            return found, found_others, at, -1
         kind = load32(data, at)
-        size = load16(data, at + 6)
+        counts[min(kind, TYPES - 1)] += 1
         if kind == SAMPLE:
+            size = load16(data, at + 6)
             if len(identifiers) > 0 and size >= 16:
                 this = load64(data, at + 8)
                 if this != last_id:
@@ -123,27 +143,24 @@ def index_samples(
                     last_id = this
             begin = _raw_begin(data, at, size, layouts, row)
             if begin < 0:
-                return found, found_others, at
+                return found, found_others, at, at
             if begin > 0:
                 number = load16(data, begin)
-                which = slots[number]
-                if which == UNKNOWN_SLOT:
+                slot = slots[number]
+                if slot == UNKNOWN_SLOT:
                     unknown[number] += 1
-                elif load32(data, begin - 4) < needed[which]:
-                    return found, found_others, at
+                elif load32(data, begin - 4) < needed[slot]:
+                    return found, found_others, at, at
                 else:
-                    time[found] = load64(data, at + layouts[row, TIME])
-                    cpu[found] = load32(data, at + layouts[row, CPU])
-                    raw[found] = begin
-                    slot[found] = which
+                    index.time[found] = load64(data, at + layouts[row, TIME])
+                    index.cpu[found] = load32(data, at + layouts[row, CPU])
+                    index.raw[found] = begin
+                    index.slot[found] = slot
                     found += 1
-        elif kind in (LOST, LOST_SAMPLES, COMM):
+        elif kind in (LOST, LOST_SAMPLES, COMM) and whole >= 16:
             others[found_others] = at
             found_others += 1
-        elif kind == AUXTRACE and size >= 16:
-            size += load64(data, at + 8)
-        at += size
-    return found, found_others, -1
+        at += whole
 
 
 @jit_in_place

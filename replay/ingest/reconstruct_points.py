@@ -48,6 +48,20 @@ class Points(NamedTuple):
     value: npt.NDArray[np.int64]
     other: npt.NDArray[np.int64]
 
+    @classmethod
+    def empty(cls, points: int) -> Points:
+        """Return room for `points` points."""
+        return cls(
+            np.empty(points, np.int64),
+            np.empty(points, np.int32),
+            np.empty(points, np.uint8),
+            np.empty(points, np.uint16),
+            np.empty(points, np.int32),
+            np.empty(points, np.int64),
+            np.empty(points, np.int64),
+            np.empty(points, np.int64),
+        )
+
 
 #: `other` of a received or sent packet, from the lowest bit: 32 bits of hash, whether the hash is
 #: of the transport flow, 8 bits of network header length (0: unknown), 16 bits of Ethernet type.
