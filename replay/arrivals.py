@@ -65,7 +65,7 @@ def offered(trace: Trace, host: Host, *, load: float, arrivals: str) -> Offered:
     kind = packets["kind"].to_numpy()
     row = np.flatnonzero(kind != PacketKind.TX)
     if not len(row):
-        raise TraceError(f"{trace.path}: holds no received packet: nothing to replay")
+        raise TraceError(f"{trace.name}: holds no received packet: nothing to replay")
     recorded = _int64(packets["arrival_ns"])
     request = kind[row] == PacketKind.REQUEST
     seen = _int64(packets["service_ns"], null=-1)[row]
@@ -83,7 +83,7 @@ def offered(trace: Trace, host: Host, *, load: float, arrivals: str) -> Offered:
         if not np.any(parent >= 0):
             if arrivals == "closed":
                 raise TraceError(
-                    f"{trace.path}: no packet follows an answer: closed arrivals need a recording"
+                    f"{trace.name}: no packet follows an answer: closed arrivals need a recording"
                     " of both directions"
                 )
             parent = think = None
@@ -97,16 +97,18 @@ def offered(trace: Trace, host: Host, *, load: float, arrivals: str) -> Offered:
     return Offered(work, row, int(np.count_nonzero(request & (seen >= 0))), load)
 
 
-def split(offer: Offered, queue: Int64s | None) -> list[Island]:
+def split(offer: Offered, queue: Int64s | None, queues: int = 0) -> list[Island]:
     """Split by `queue`, one number a packet of shape (packets,); None is one queue for all.
 
-    A packet that waits for an answer from another queue comes as recorded.
+    There are at least `queues` islands: a queue without a packet is idle. A packet that waits for
+    an answer from another queue comes as recorded.
     """
     if queue is None:
         return [Island(0, offer.workload)]
+    used = np.union1d(queue, np.arange(queues))
     return [
-        Island(number, _part(offer.workload, np.flatnonzero(queue == number)))
-        for number in range(int(queue.max()) + 1)
+        Island(int(number), _part(offer.workload, np.flatnonzero(queue == number)))
+        for number in used
     ]
 
 

@@ -61,7 +61,7 @@ def queue_of_packets(trace: Trace, offer: Offered, layout: Layout | None) -> Int
     flow = trace.packets["flow"].cast("int64").fill_null(-1).to_numpy()[offer.row]
     of_flow = queue_of_flows(trace.flows, layout)
     if len(flow) and flow.max() >= len(of_flow):
-        raise TraceError(f"{trace.path}: packets name flow {flow.max()} of {len(of_flow)}")
+        raise TraceError(f"{trace.name}: packets name flow {flow.max()} of {len(of_flow)}")
     return np.where(flow >= 0, np.append(of_flow, 0)[flow], 0)
 
 

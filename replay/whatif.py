@@ -62,7 +62,9 @@ def what_if(
     offer = offered(trace, costs, load=load, arrivals=arrivals)
     layout = lay_out(trace, queues, indirection)
     recorded = split(offer, queue_of_packets(trace, offer, None))
-    laid_out = split(offer, queue_of_packets(trace, offer, layout)) if layout else recorded
+    laid_out = recorded
+    if layout:
+        laid_out = split(offer, queue_of_packets(trace, offer, layout), layout.queues)
 
     truth = measurements(trace, costs, offer)
     asked = scenarios(truth.policy, policies, costs, recorded, laid_out)

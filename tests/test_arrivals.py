@@ -9,11 +9,10 @@ import pytest
 
 from replay.arrivals import Offered, offered, requests_of, split
 from replay.errors import TraceError
-from replay.host import GENERIC
 from replay.trace import schema
 from replay.trace.bundle import Trace, write_trace
 from replay.trace.schema import PacketKind
-from tests.tiny import ANSWER, GAP, tiny_trace
+from tests.tiny import ANSWER, GAP, HOST, tiny_trace
 
 
 def packet(kind: PacketKind, at: int, flow: int | None = 0, **more: Any) -> dict[str, Any]:
@@ -26,13 +25,13 @@ def bundle(folder: Path, packets: list[dict[str, Any]], **manifest: Any) -> Trac
 
 
 def offer(trace: Trace, load: float = 1.0, arrivals: str = "auto") -> Offered:
-    return offered(trace, GENERIC, load=load, arrivals=arrivals)
+    return offered(trace, HOST, load=load, arrivals=arrivals)
 
 
 def test_what_the_host_sent_is_not_offered_and_only_requests_are_served(tmp_path: Path) -> None:
     work = offer(tiny_trace(tmp_path)).workload
     assert work.arrival_ns[:4].tolist() == [0, ANSWER + 5_000, GAP, GAP + ANSWER + 5_000]
-    assert work.service_ns[:4].tolist() == [GENERIC.request_ns, -1, 4_000, -1]
+    assert work.service_ns[:4].tolist() == [HOST.request_ns, -1, 4_000, -1]
     assert not work.closed
 
 
@@ -128,8 +127,11 @@ def test_a_parent_on_another_island_is_none(tmp_path: Path) -> None:
 
 def test_a_queue_without_packets_is_an_island_too(tmp_path: Path) -> None:
     whole = offer(tiny_trace(tmp_path), arrivals="closed")
-    islands = split(whole, np.full(len(whole.workload.arrival_ns), 1))
-    assert [len(island.workload.arrival_ns) for island in islands] == [0, 400]
+    queue = np.full(len(whole.workload.arrival_ns), 1)
+    islands = split(whole, queue, queues=3)
+    assert [len(island.workload.arrival_ns) for island in islands] == [0, 400, 0]
+    (recorded,) = split(whole, queue)
+    assert recorded.queue == 1
 
 
 def test_years_are_refused(tmp_path: Path) -> None:
@@ -138,4 +140,4 @@ def test_years_are_refused(tmp_path: Path) -> None:
     )
     trace = write_trace(tmp_path / "years.trace", {}, {"packets": packets})
     with pytest.raises(TraceError, match="lasts 100,000,000 s; a replay lasts 1 ns to 86,400 s"):
-        offered(trace, GENERIC, load=1.0, arrivals="auto")
+        offered(trace, HOST, load=1.0, arrivals="auto")

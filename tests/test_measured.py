@@ -7,16 +7,13 @@ import pytest
 
 from replay.arrivals import offered
 from replay.errors import TraceError
-from replay.host import GENERIC
 from replay.measured import Measurements, measured_policy, measurements, with_error
 from replay.trace.bundle import Trace
-from tests.tiny import tiny_trace
-
-HOST = replace(GENERIC, client_ns=20_000)
+from tests.tiny import HOST, tiny_trace
 
 
 def truth(trace: Trace, load: float = 1.0, client_ns: int = 20_000) -> Measurements:
-    host = replace(GENERIC, client_ns=client_ns)
+    host = replace(HOST, client_ns=client_ns)
     return measurements(trace, host, offered(trace, host, load=load, arrivals="auto"))
 
 

@@ -8,16 +8,15 @@ import pytest
 
 from replay.arrivals import Offered, offered
 from replay.errors import PolicyError, TraceError
-from replay.host import GENERIC
 from replay.layout import VERIFICATION_KEY, Layout
 from replay.placement import lay_out, queue_of_packets, recorded_key
 from replay.trace import schema
 from replay.trace.bundle import Trace, write_trace
-from tests.tiny import FLOWS, tiny_trace
+from tests.tiny import FLOWS, HOST, tiny_trace
 
 
 def offer(trace: Trace) -> Offered:
-    return offered(trace, GENERIC, load=1.0, arrivals="open")
+    return offered(trace, HOST, load=1.0, arrivals="open")
 
 
 def requeued(trace: Trace, folder: Path, **columns: list[int | None]) -> Trace:

@@ -6,13 +6,11 @@ from pathlib import Path
 import pytest
 
 from replay.errors import PolicyError, TraceError
-from replay.host import GENERIC, write_host
+from replay.host import write_host
 from replay.policy import Policy
 from replay.report import FORMATS
 from replay.whatif import what_if
-from tests.tiny import tiny_trace
-
-HOST = replace(GENERIC, client_ns=20_000)
+from tests.tiny import HOST, tiny_trace
 
 
 def test_rows_stand_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
@@ -30,7 +28,7 @@ def test_rows_stand_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
         told = row.policy in ("base", "suspend20") and row.kind != "measured"
         assert (row.error_pct is not None) == told
         assert row.latency_at == "client send to receive"
-    assert (result.trace, result.host, result.arrivals) == ("tiny", "generic-3ghz", "open")
+    assert (result.trace, result.host, result.arrivals) == ("tiny", "tiny-host", "open")
 
 
 def test_replayed_rows_hold_what_every_replay_holds(tmp_path: Path) -> None:
@@ -54,7 +52,7 @@ def test_replayed_rows_hold_what_every_replay_holds(tmp_path: Path) -> None:
 def test_nothing_is_free_but_the_bound_where_an_answer_takes_its_service(tmp_path: Path) -> None:
     bound = what_if(tiny_trace(tmp_path), ["base"], host=HOST).rows[-1]
     assert bound.kind == "bound"
-    # Half of the requests are served in 4 us, half in the generic 3.5 us; 20 us at the client.
+    # Half of the requests are served in 4 us, half in the host's 3.5 us; 20 us at the client.
     assert bound.latency_us["mean"] == pytest.approx(23.75)
     assert bound.cpu_pct["app"] == pytest.approx(100 * 200 * 3_750 / 1e9)
 
@@ -89,7 +87,7 @@ def test_a_load_that_was_not_measured_says_so(tmp_path: Path) -> None:
 
 
 def test_ends_that_differ_are_not_compared_and_both_are_said(tmp_path: Path) -> None:
-    result = what_if(tiny_trace(tmp_path), ["defer20"], host=GENERIC)
+    result = what_if(tiny_trace(tmp_path), ["defer20"], host=replace(HOST, client_ns=0))
     measured, model = result.rows[:2]
     assert measured.latency_at == "client send to receive"
     assert model.latency_at == "arrival to transmit"
@@ -113,7 +111,7 @@ def test_a_layout_leaves_the_model_as_recorded(tmp_path: Path) -> None:
     for policy in ("defer20", "zero-cost"):
         rows = [row for row in result.rows if row.policy == policy]
         total, *queues = rows
-        assert [row.queue for row in queues] == sorted({row.queue for row in queues})
+        assert [row.queue for row in queues] == [0, 1, 2, 3]
         assert total.packets == sum(row.packets or 0 for row in queues)
         assert total.irqs == sum(row.irqs or 0 for row in queues)
     assert all(row.error_pct is None for row in result.rows if row.kind == "alternative")

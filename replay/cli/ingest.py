@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Compression(StrEnum):
+    """Codecs of Arrow IPC."""
+
+    zstd = "zstd"
+    lz4 = "lz4"
 
 
 def ingest(
@@ -24,8 +32,8 @@ def ingest(
         ),
     ] = None,
     compress: Annotated[
-        str | None,
-        typer.Option(metavar="zstd|lz4", help="Smaller, for shipping; default: memory-mapped."),
+        Compression | None,
+        typer.Option(help="Smaller, for shipping; default: memory-mapped."),
     ] = None,
 ) -> None:
     """Read a recording into a bundle, and say what was found, inferred and lost."""

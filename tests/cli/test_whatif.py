@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from replay.cli import app, run
-from replay.host import GENERIC, write_host
-from tests.tiny import answer_by_rule, tiny_trace
+from replay.host import write_host
+from tests.tiny import HOST, answer_by_rule, tiny_trace
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_data_alone_on_stdout_and_the_same_every_time(folder: Path, form: str) -
 
 
 def test_every_option_reaches_the_question(folder: Path) -> None:
-    write_host(folder / "host.toml", GENERIC)
+    write_host(folder / "host.toml", HOST)
     options = (
         "--host host.toml --load 2 --queues 3 --indirection 1,1,2 --per-queue --arrivals closed"
         " --policy defer50:rx-usecs=8 --format json"
@@ -50,7 +50,7 @@ def test_every_option_reaches_the_question(folder: Path) -> None:
     done = CliRunner().invoke(app, ["whatif", "traces/tiny.trace", *options.split()])
     assert done.exit_code == 0
     data = json.loads(done.stdout)
-    assert (data["arrivals"], data["host"]) == ("closed", "generic-3ghz")
+    assert (data["arrivals"], data["host"]) == ("closed", "tiny-host")
     assert {row["load"] for row in data["rows"]} == {2.0}
     assert {row["queue"] for row in data["rows"]} >= {None, 0, 1, 2}
     assert "defer50:rx-usecs=8" in {row["policy"] for row in data["rows"]}

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from replay.engine.histogram import Histogram
-from replay.host import GENERIC
 from replay.report.chart_data import (
     THREAD,
     cpu,
@@ -20,14 +19,13 @@ from replay.report.chart_data import (
 from replay.report.palette import BOUND, COLOURS, colours, dashes
 from replay.result import Result
 from replay.whatif import what_if
-from tests.tiny import answer_by_rule, tiny_trace
+from tests.tiny import HOST, answer_by_rule, tiny_trace
 
 
 @pytest.fixture
 def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
     monkeypatch.setattr("replay.whatif.replay_island", answer_by_rule)
-    host = replace(GENERIC, client_ns=20_000)
-    return what_if(tiny_trace(tmp_path), ["base", "suspend20"], host=host, queues=2, per_queue=True)
+    return what_if(tiny_trace(tmp_path), ["base", "suspend20"], host=HOST, queues=2, per_queue=True)
 
 
 def test_charts_show_all_queues_together(result: Result) -> None:

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from replay.errors import ReplayError
-from replay.host import GENERIC
 from replay.report.html import html, write_page
 from replay.result import Result
 from replay.whatif import what_if
-from tests.tiny import answer_by_rule, tiny_trace
+from tests.tiny import HOST, answer_by_rule, tiny_trace
 
 LIBRARY = 'window.vegaEmbed = "</p>";'
 
@@ -22,8 +21,7 @@ LIBRARY = 'window.vegaEmbed = "</p>";'
 @pytest.fixture
 def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
     monkeypatch.setattr("replay.whatif.replay_island", answer_by_rule)
-    host = replace(GENERIC, client_ns=20_000)
-    return what_if(tiny_trace(tmp_path), ["base", "suspend20", "defer50"], host=host)
+    return what_if(tiny_trace(tmp_path), ["base", "suspend20", "defer50"], host=HOST)
 
 
 @pytest.fixture

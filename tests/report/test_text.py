@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from replay.columns import COLUMNS
-from replay.host import GENERIC
 from replay.report import FORMATS
 from replay.result import Result
 from replay.whatif import what_if
 from tests.snapshots import same_as_kept
-from tests.tiny import answer_by_rule, tiny_trace
+from tests.tiny import HOST, answer_by_rule, tiny_trace
 
 KEPT = Path(__file__).parent / "snapshots"
 
@@ -20,8 +19,7 @@ KEPT = Path(__file__).parent / "snapshots"
 @pytest.fixture
 def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
     monkeypatch.setattr("replay.whatif.replay_island", answer_by_rule)
-    host = replace(GENERIC, client_ns=20_000)
-    return what_if(tiny_trace(tmp_path), ["base", "suspend20", "defer50"], host=host)
+    return what_if(tiny_trace(tmp_path), ["base", "suspend20", "defer50"], host=HOST)
 
 
 @pytest.mark.parametrize("verbose", [False, True])
