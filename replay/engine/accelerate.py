@@ -7,19 +7,24 @@ written, functions are compiled in each process.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+import numpy.typing as npt
 from numba import njit, types
 from numba.core import config
+from numba.extending import intrinsic
+from numba.np import arrayobj
 
 settings: Any = config
+arrays: Any = arrayobj
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: A contiguous int64 array that a kernel only reads: Arrow's buffers are read-only.
@@ -34,11 +39,26 @@ def jit(function: Function) -> Function:
 
 
 def jit_in_place(function: Function) -> Function:
-    """Compile like `jit` a function that allocates nothing: its arguments are not counted.
-
-    Counting references to every array at every call costs more than the calls of the engine do.
-    """
+    """Compile like `jit` a function that allocates nothing: its arguments are not counted."""
     return _compile(function, _nrt=False)
+
+
+def jit_inside(function: Function) -> Function:
+    """Compile like `jit_in_place` a function that only compiled functions call."""
+    return _compile(function, **_INSIDE, forceinline=False)  # unset, it takes its caller's
+
+
+def jit_inline(function: Function) -> Function:
+    """Compile like `jit_inside` a function whose calls are replaced by its code."""
+    return _compile(function, **_INSIDE, forceinline=True)
+
+
+_INSIDE = {
+    "_nrt": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "error_model": "numpy",
+}
 
 
 def _compile(function: Function, **options: Any) -> Function:
@@ -76,7 +96,33 @@ def _sources_hash() -> str:
     return state.hexdigest()
 
 
-@jit_in_place
+@jit_inline
 def bit_length(value: int) -> int:
     """Return the number of bits of `value`, 0 to 2^53: the exponent of its exact float."""
     return int((np.float64(value).view(np.int64) >> 52) - 1022) if value > 0 else 0
+
+
+def _array_at(item: Any, c_type: Any) -> Any:
+    """Return a function (address, count) -> array of memory that somebody else keeps alive."""
+
+    def array_at(typing: Any, address: Any, count: Any) -> Any:
+        array_type = types.Array(item, 1, "C")
+
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            array = arrays.make_array(array_type)(context, builder)
+            size = context.get_constant(types.intp, ctypes.sizeof(c_type))
+            data = builder.inttoptr(arguments[0], array.data.type)
+            arrays.populate_array(array, data, [arguments[1]], [size], size, None)
+            return array._getvalue()
+
+        return array_type(types.int64, types.int64), build
+
+    @lru_cache(maxsize=64)
+    def interpreted(address: int, count: int) -> npt.NDArray[Any]:
+        return np.ctypeslib.as_array((c_type * int(count)).from_address(int(address)))
+
+    return interpreted if settings.DISABLE_JIT else intrinsic(array_at)
+
+
+int64s_at = _array_at(types.int64, ctypes.c_int64)
+bytes_at = _array_at(types.uint8, ctypes.c_uint8)

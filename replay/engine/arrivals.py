@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import jit_in_place
-from replay.engine.state import Packets
+from replay.engine.accelerate import jit_inside
+from replay.engine.packets import packets
 from replay.units import NEVER
 
 
-@jit_in_place
-def materialise(s: Any, p: Packets, k: Any, until: int) -> None:
+@jit_inside
+def materialise(s: Any, k: Any, until: int) -> None:
     """Let the packets that arrive up to `until`, inclusive, arrive. Open arrivals: nothing to do.
 
     Safe as long as no response can be sent before `until`: only responses bring new arrivals.
     """
+    p = packets(k)
     m, first = p.memory, k.heap_time_at
     while s.pending > 0 and m[first] <= until and m[first] < k.end:
         row = m[k.heap_row_at]
@@ -23,22 +24,24 @@ def materialise(s: Any, p: Packets, k: Any, until: int) -> None:
         m[k.service_at + s.known] = m[k.workload_service_at + row]
         s.known += 1
         s.pending -= 1
-        _sift_down(p, k, s.pending)
+        _sift_down(k, s.pending)
 
 
-@jit_in_place
-def answer(s: Any, p: Packets, k: Any, row: int) -> None:
+@jit_inside
+def answer(s: Any, k: Any, row: int) -> None:
     """The response to packet `row` was sent: what follows it arrives after its think time."""
+    p = packets(k)
     m = p.memory
     for index in range(m[k.first_child_at + row], m[k.first_child_at + row + 1]):
         child = m[k.child_at + index]
-        _sift_up(p, k, s.pending, s.now + m[k.think_at + child], child)
+        _sift_up(k, s.pending, s.now + m[k.think_at + child], child)
         s.pending += 1
 
 
-@jit_in_place
-def next_arrival(s: Any, p: Packets, k: Any) -> int:
+@jit_inside
+def next_arrival(s: Any, k: Any) -> int:
     """Return when the next packet arrives that the ring has not seen, as far as is known."""
+    p = packets(k)
     if s.head < s.known:
         return int(p.when[s.head])
     if s.pending > 0:
@@ -46,43 +49,47 @@ def next_arrival(s: Any, p: Packets, k: Any) -> int:
     return NEVER
 
 
-@jit_in_place
-def _before(p: Packets, k: Any, first: int, time: int, row: int) -> bool:
+@jit_inside
+def _before(k: Any, first: int, time: int, row: int) -> bool:
     """Whether the heap's packet at `first` arrives before (time, row)."""
+    p = packets(k)
     first_time = p.memory[k.heap_time_at + first]
     if first_time != time:
         return bool(first_time < time)
     return bool(p.memory[k.heap_row_at + first] <= row)
 
 
-@jit_in_place
-def _put(p: Packets, k: Any, hole: int, time: int, row: int) -> None:
+@jit_inside
+def _put(k: Any, hole: int, time: int, row: int) -> None:
     """Put (time, row) into a place of the heap."""
+    p = packets(k)
     p.memory[k.heap_time_at + hole] = time
     p.memory[k.heap_row_at + hole] = row
 
 
-@jit_in_place
-def _move(p: Packets, k: Any, source: int, hole: int) -> None:
+@jit_inside
+def _move(k: Any, source: int, hole: int) -> None:
     """Move a packet of the heap to another place."""
-    _put(p, k, hole, p.memory[k.heap_time_at + source], p.memory[k.heap_row_at + source])
+    p = packets(k)
+    _put(k, hole, p.memory[k.heap_time_at + source], p.memory[k.heap_row_at + source])
 
 
-@jit_in_place
-def _sift_up(p: Packets, k: Any, hole: int, time: int, row: int) -> None:
+@jit_inside
+def _sift_up(k: Any, hole: int, time: int, row: int) -> None:
     """Put (time, row) into the heap of `hole` packets; equal times are ordered by row."""
     while hole > 0:
         above = (hole - 1) >> 1
-        if _before(p, k, above, time, row):
+        if _before(k, above, time, row):
             break
-        _move(p, k, above, hole)
+        _move(k, above, hole)
         hole = above
-    _put(p, k, hole, time, row)
+    _put(k, hole, time, row)
 
 
-@jit_in_place
-def _sift_down(p: Packets, k: Any, size: int) -> None:
+@jit_inside
+def _sift_down(k: Any, size: int) -> None:
     """Remove the first of `size` + 1 packets: the last one sinks from its place."""
+    p = packets(k)
     time, row = p.memory[k.heap_time_at + size], p.memory[k.heap_row_at + size]
     hole = 0
     while True:
@@ -91,11 +98,11 @@ def _sift_down(p: Packets, k: Any, size: int) -> None:
             break
         right = below + 1
         if right < size and _before(
-            p, k, right, p.memory[k.heap_time_at + below], p.memory[k.heap_row_at + below]
+            k, right, p.memory[k.heap_time_at + below], p.memory[k.heap_row_at + below]
         ):
             below = right
-        if not _before(p, k, below, time, row):
+        if not _before(k, below, time, row):
             break
-        _move(p, k, below, hole)
+        _move(k, below, hole)
         hole = below
-    _put(p, k, hole, time, row)
+    _put(k, hole, time, row)

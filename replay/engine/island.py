@@ -8,10 +8,12 @@ import numpy as np
 
 from replay.engine.accelerate import jit_in_place
 from replay.engine.arrivals import materialise
+from replay.engine.constants import new_constants
 from replay.engine.histogram import BUCKETS, Histogram
 from replay.engine.outcome import CpuTime, Outcome, Times
+from replay.engine.packets import Packets, new_packets
 from replay.engine.ring import admit, refresh
-from replay.engine.state import Packets, new_constants, new_packets, new_state
+from replay.engine.state import new_state
 from replay.engine.thread import live
 from replay.engine.workload import Workload
 from replay.host import Host
@@ -31,19 +33,19 @@ def replay_island(
     s = new_state()
     s.known = 0 if k.closed else len(p.when)
     s.pending = int(np.count_nonzero(workload.parent < 0)) if workload.parent is not None else 0
-    _run(s, p, k)
+    _run(s, k)
     return _outcome(s, p, k, workload)
 
 
 @jit_in_place
-def _run(s: Any, p: Packets, k: Any) -> None:
+def _run(s: Any, k: Any) -> None:
     """Replay to the end, then look once more at who got into the ring."""
     s.latency_low = NEVER
-    refresh(s, p, k)
-    live(s, p, k)
+    refresh(s, k)
+    live(s, k)
     s.now = k.end - 1
-    materialise(s, p, k, s.now)
-    admit(s, p, k)
+    materialise(s, k, s.now)
+    admit(s, k)
 
 
 def _outcome(s: Any, p: Packets, k: Any, workload: Workload) -> Outcome:

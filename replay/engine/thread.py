@@ -4,37 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import bit_length, jit_in_place
+from replay.engine.accelerate import bit_length, jit_inline, jit_inside
 from replay.engine.arrivals import answer, materialise, next_arrival
-from replay.engine.cpu import NAPI_SCHEDULED, schedule_napi, spend, take_interrupt, undisturbed
+from replay.engine.cpu import NAPI_SCHEDULED, schedule_napi, spend, spend_quietly, take_interrupt
 from replay.engine.histogram import MAX_BITS, SUB_BITS
 from replay.engine.napi import complete, poll, run_napi
-from replay.engine.ring import refresh, row_of, thread_due
-from replay.engine.state import APP, BUSY, IN_CALL, KERNEL, KSOFTIRQD, NOBODY, RUNNING, Packets
+from replay.engine.packets import packets
+from replay.engine.ring import refresh, refresh_timers, row_of, thread_due
+from replay.engine.state import APP, BUSY, IN_CALL, KERNEL, KSOFTIRQD, NOBODY, RUNNING
 from replay.units import BUSY_POLL_TICK, NEVER
 
 
-@jit_in_place
-def work(s: Any, p: Packets, k: Any, kind: int, cost: int) -> None:
+@jit_inline
+def work(s: Any, k: Any, kind: int, cost: int) -> None:
     """Work for `cost` ns in the thread; interrupts and the polls that they start come first."""
+    if not spend_quietly(s, kind, cost):
+        _work_disturbed(s, k, kind, cost)
+
+
+@jit_inside
+def _work_disturbed(s: Any, k: Any, kind: int, cost: int) -> None:
+    """Work while interrupts are taken."""
     if s.parked == IN_CALL:  # a NAPI thread waited for the end of a system call
         s.parked = RUNNING
-        run_napi(s, p, k)
+        run_napi(s, k)
         if s.over:
             return
-    if undisturbed(s, k, s.now + cost):
-        spend(s, k, kind, s.now + cost)
-    else:
-        _work_disturbed(s, p, k, kind, cost)
-
-
-@jit_in_place
-def _work_disturbed(s: Any, p: Packets, k: Any, kind: int, cost: int) -> None:
-    """Work while interrupts are taken."""
     while True:
         if k.closed:
-            materialise(s, p, k, s.now + cost)
-            refresh(s, p, k)
+            materialise(s, k, s.now + cost)
+            refresh(s, k)
         until = s.now + cost
         due = thread_due(s)
         if cost == 0 or due >= until or due >= k.end:
@@ -43,115 +42,115 @@ def _work_disturbed(s: Any, p: Packets, k: Any, kind: int, cost: int) -> None:
         before = s.now
         spend(s, k, kind, max(due, s.now))
         cost -= s.now - before
-        _interrupted(s, p, k)
+        _interrupted(s, k)
         if s.over:
             return
 
 
-@jit_in_place
-def _interrupted(s: Any, p: Packets, k: Any) -> None:
+@jit_inline
+def _interrupted(s: Any, k: Any) -> None:
     """Take what is due while the thread has the CPU: an interrupt, or the end of its slice."""
     parked = s.parked == KSOFTIRQD
     if s.due <= s.now:
-        scheduled = take_interrupt(s, p, k) == NAPI_SCHEDULED
+        scheduled = take_interrupt(s, k) == NAPI_SCHEDULED
         if scheduled and not k.preemption:
-            s.parked = IN_CALL
+            s.parked, s.quiet = IN_CALL, -1
             return
         if parked:  # irq_exit runs whatever softirq is pending
             s.parked = 0
             s.passes, s.softirq_start = 0, s.now
         if (scheduled or parked) and not s.over:
-            run_napi(s, p, k)
+            run_napi(s, k)
     else:
         s.ksoftirqd_turn, s.slice_end = 1, s.now + k.slice
-        run_napi(s, p, k)
+        run_napi(s, k)
 
 
-@jit_in_place
-def live(s: Any, p: Packets, k: Any) -> None:
+@jit_inside
+def live(s: Any, k: Any) -> None:
     """Live from the first sleep to the trace's end."""
-    s.serving = 0
-    sleep(s, p, k, 0)
+    called, drowsy = s.now, True
     while not s.over:
+        if drowsy:
+            _sleep(s, k, called)
+            if s.over:
+                return
         if s.ready > 0:
-            _return_events(s, p, k)
+            _return_events(s, k)
             if s.over:
                 return
         called = s.now
-        work(s, p, k, KERNEL, k.epoll)
-        if s.over:
-            return
-        if s.ready == 0 and s.napi_id:
-            _busy_loop(s, p, k)
-            if s.over:
-                return
+        work(s, k, KERNEL, k.epoll)
+        if s.ready == 0 and s.napi_id and not s.over:
+            _busy_loop(s, k)
         past = k.epoll_timeout >= 0 and s.now >= called + k.epoll_timeout
-        if s.ready == 0 and not past:
-            work(s, p, k, KERNEL, k.sleep)
-            if s.ready == 0 and not s.over:
-                sleep(s, p, k, called)
+        drowsy = s.ready == 0 and not past
+        if drowsy and not s.over:
+            work(s, k, KERNEL, k.sleep)
+            drowsy = s.ready == 0
 
 
-@jit_in_place
-def sleep(s: Any, p: Packets, k: Any, called: int) -> None:
+@jit_inline
+def _sleep(s: Any, k: Any, called: int) -> None:
     """Sleep until a request is ready or the timeout of the call made at `called` is over."""
+    p = packets(k)
     s.asleep, s.need_resched = 1, 0
     if k.epoll_timeout >= 0:
         s.wakes_at = max(s.now, called + k.epoll_timeout)
-        refresh(s, p, k)
+        refresh_timers(s, k)
     if s.parked == KSOFTIRQD or s.parked == IN_CALL:
         s.parked = s.parked if s.parked == KSOFTIRQD else RUNNING
-        run_napi(s, p, k)
+        run_napi(s, k)
     while s.asleep and not s.over:
         if k.closed:
             # one at a time: each may bring the next interrupt nearer
             while s.pending > 0 and p.memory[k.heap_time_at] <= min(s.due, k.end - 1):
-                materialise(s, p, k, p.memory[k.heap_time_at])
-                refresh(s, p, k)
+                materialise(s, k, p.memory[k.heap_time_at])
+                refresh(s, k)
         if s.due >= k.end:
             s.now, s.over = k.end, 1
             return
         s.now = max(s.now, s.due)
-        if take_interrupt(s, p, k) == NAPI_SCHEDULED and not s.over:
-            run_napi(s, p, k)
+        if take_interrupt(s, k) == NAPI_SCHEDULED and not s.over:
+            run_napi(s, k)
     if s.over:
         return
-    s.wakes_at = NEVER
     s.need_resched = 0
-    refresh(s, p, k)
-    work(s, p, k, KERNEL, k.wake)
+    if s.wakes_at < NEVER:
+        s.wakes_at = NEVER
+        refresh_timers(s, k)
+    work(s, k, KERNEL, k.wake)
 
 
-@jit_in_place
-def _return_events(s: Any, p: Packets, k: Any) -> None:
+@jit_inline
+def _return_events(s: Any, k: Any) -> None:
     """Return from epoll_wait with all that is ready, and serve it."""
     batch = s.ready
     s.ready = 0
-    work(s, p, k, KERNEL, k.event * batch)
+    work(s, k, KERNEL, k.event * batch)
     if s.over:
         return
     s.epoll_returns += 1
     if k.prefer and k.suspend > 0 and s.napi_id:  # napi_suspend_irqs
-        s.timer = s.now + k.suspend
-        refresh(s, p, k)
-        work(s, p, k, KERNEL, k.timer_start)
+        s.timer = s.now + k.suspend + k.timer_latency
+        refresh_timers(s, k)
+        work(s, k, KERNEL, k.timer_start)
         if s.over:
             return
     while batch > 0 and not s.over:
-        batch -= _serve_undisturbed(s, p, k, batch)
+        batch -= _serve_undisturbed(s, k, batch)
         if batch > 0:
-            _serve(s, p, k)
+            _serve(s, k)
             batch -= 1
 
 
-@jit_in_place
-def _serve_undisturbed(s: Any, p: Packets, k: Any, batch: int) -> int:
+@jit_inline
+def _serve_undisturbed(s: Any, k: Any, batch: int) -> int:
     """Serve requests for as long as nothing else happens. Returns how many, at most `batch`."""
-    if not undisturbed(s, k, s.now):
-        return 0
-    latest = min(s.due, k.end)
+    p = packets(k)
     when, service, lost, memory = p.when, p.service, p.lost, p.memory
-    now, packet, times, transmit = s.now, s.serving, k.times, k.transmit
+    now, packet, quiet = s.now, s.serving, s.quiet
+    times, transmit = k.times, k.transmit
     total, low, high = 0, s.latency_low, s.latency_high
     served = 0
     while served < batch:
@@ -159,7 +158,7 @@ def _serve_undisturbed(s: Any, p: Packets, k: Any, batch: int) -> int:
             packet += 1
         done = now + service[packet]
         until = done + transmit
-        if until > latest:
+        if until > quiet:
             break
         if times:
             memory[k.started_at + packet] = now
@@ -179,19 +178,20 @@ def _serve_undisturbed(s: Any, p: Packets, k: Any, batch: int) -> int:
     return served
 
 
-@jit_in_place
-def _serve(s: Any, p: Packets, k: Any) -> None:
+@jit_inside
+def _serve(s: Any, k: Any) -> None:
     """Serve the next request, with all that can happen meanwhile."""
+    p = packets(k)
     packet = s.serving
     while p.service[packet] < 0 or p.lost[packet]:
         packet += 1
     if k.times:
-        p.memory[k.started_at + row_of(p, k, packet)] = s.now
-    work(s, p, k, APP, p.service[packet])
+        p.memory[k.started_at + row_of(k, packet)] = s.now
+    work(s, k, APP, p.service[packet])
     if s.over:
         return
     if k.times:
-        p.memory[k.done_at + row_of(p, k, packet)] = s.now
+        p.memory[k.done_at + row_of(k, packet)] = s.now
     latency = s.now - p.when[packet]
     p.memory[k.latency_at + bucket(latency)] += 1
     s.latency_sum += latency
@@ -200,11 +200,11 @@ def _serve(s: Any, p: Packets, k: Any) -> None:
     s.served += 1
     s.serving = packet + 1
     if k.closed:
-        answer(s, p, k, p.memory[k.row_at + packet])
-    work(s, p, k, APP, k.transmit)
+        answer(s, k, p.memory[k.row_at + packet])
+    work(s, k, APP, k.transmit)
 
 
-@jit_in_place
+@jit_inline
 def bucket(latency: int) -> int:
     """Return the histogram's bucket of a latency (see histogram.py)."""
     clipped = min(latency, (1 << MAX_BITS) - 1)
@@ -212,8 +212,8 @@ def bucket(latency: int) -> int:
     return int((shift << (SUB_BITS - 1)) + (clipped >> shift))
 
 
-@jit_in_place
-def _busy_loop(s: Any, p: Packets, k: Any) -> None:
+@jit_inside
+def _busy_loop(s: Any, k: Any) -> None:
     """napi_busy_loop, then napi_resume_irqs where it found nothing."""
     limit = (s.now // BUSY_POLL_TICK + k.usecs + 1) * BUSY_POLL_TICK
     grabbed = False
@@ -222,24 +222,24 @@ def _busy_loop(s: Any, p: Packets, k: Any) -> None:
             grabbed, s.owner = True, BUSY
         if grabbed:
             if k.usecs > 0:
-                _skip_empty_polls(s, p, k, limit)
+                _skip_empty_polls(s, k, limit)
             before = s.now
-            poll(s, p, k, KERNEL, k.busy_poll, k.budget)
+            poll(s, k, KERNEL, k.busy_poll, k.budget)
             if s.over:
                 return
             if s.now == before and s.ready == 0 and k.usecs > 0:
                 # polling for free: look again when something can have changed
-                work(s, p, k, KERNEL, max(0, min(limit, next_arrival(s, p, k)) - s.now))
+                work(s, k, KERNEL, max(0, min(limit, next_arrival(s, k)) - s.now))
         else:
             if k.prefer:
                 s.prefer_bit = 1
-            work(s, p, k, KERNEL, max(1, k.busy_poll))
+            work(s, k, KERNEL, max(1, k.busy_poll))
         if s.over:
             return
         if s.ready > 0 or s.now >= limit or k.usecs == 0:
             break
     if grabbed:
-        _stop(s, p, k)
+        _stop(s, k)
     if s.ready > 0 or s.over:
         return
     if k.prefer and k.suspend > 0:
@@ -249,7 +249,7 @@ def _busy_loop(s: Any, p: Packets, k: Any) -> None:
             if k.threaded:
                 s.napi_id = 0
             schedule_napi(s)
-            run_napi(s, p, k)
+            run_napi(s, k)
             if not k.threaded:
                 s.napi_id = 0
             return
@@ -257,12 +257,13 @@ def _busy_loop(s: Any, p: Packets, k: Any) -> None:
     s.napi_id = 0
 
 
-@jit_in_place
-def _skip_empty_polls(s: Any, p: Packets, k: Any, limit: int) -> None:
+@jit_inside
+def _skip_empty_polls(s: Any, k: Any, limit: int) -> None:
     """Count the polls that end before anything can happen, all at once."""
+    p = packets(k)
     if k.busy_poll == 0:
         return
-    until = min(limit, next_arrival(s, p, k))
+    until = min(limit, next_arrival(s, k))
     polls = min((until - s.now - 1) // k.busy_poll, (min(s.due, k.end) - s.now) // k.busy_poll)
     if polls > 0:
         spend(s, k, KERNEL, s.now + polls * k.busy_poll)
@@ -272,29 +273,29 @@ def _skip_empty_polls(s: Any, p: Packets, k: Any, limit: int) -> None:
         p.memory[k.sizes_at] += polls
 
 
-@jit_in_place
-def _stop(s: Any, p: Packets, k: Any) -> None:
+@jit_inside
+def _stop(s: Any, k: Any) -> None:
     """busy_poll_stop: one more poll, always."""
     s.missed = 0
     skip = False
     if k.prefer:
         s.count = k.defer
         if k.defer > 0 and k.timeout > 0:
-            s.timer = s.now + k.timeout
-            refresh(s, p, k)
+            s.timer = s.now + k.timeout + k.timer_latency
+            refresh_timers(s, k)
             skip = True
-            work(s, p, k, KERNEL, k.timer_start)
+            work(s, k, KERNEL, k.timer_start)
             if s.over:
                 return
-    found = poll(s, p, k, KERNEL, k.busy_poll, k.budget)
+    found = poll(s, k, KERNEL, k.busy_poll, k.budget)
     if s.over:
         return
     if found < k.budget:
-        if complete(s, p, k, found, True):
-            work(s, p, k, KERNEL, s.arming)
+        if complete(s, k, found, found < k.budget):
+            work(s, k, KERNEL, s.arming)
             return
     elif skip:
         s.owner = NOBODY
         return
     schedule_napi(s)
-    run_napi(s, p, k)
+    run_napi(s, k)

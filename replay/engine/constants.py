@@ -1,0 +1,141 @@
+"""What a replay does not change: policy, host, the trace's end, and where its arrays lie."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from replay.engine.histogram import BUCKETS
+from replay.engine.workload import Workload
+from replay.host import Host
+from replay.policy import Policy
+from replay.units import MICROSECOND
+
+#: Numbers that a replay does not change, all int64: policy, host, the trace's end (ns, packets),
+#: and where in `Packets.memory` each array begins.
+CONSTANTS = np.dtype(
+    [
+        (name, np.int64)
+        for name in [
+            "end",
+            "quiet_end",  # the end; -1 where responses bring arrivals nearer
+            "closed",
+            "times",  # whether each packet's times are written
+            "rx_delay",  # -1: no timer, frames only
+            "rx_frames",
+            "weight",
+            "defer",
+            "timeout",
+            "suspend",
+            "usecs",
+            "budget",
+            "prefer",
+            "busy",
+            "threaded",
+            "epoll_timeout",
+            "irq_latency",
+            "irq",
+            "timer_latency",
+            "timer",
+            "poll",
+            "packet",
+            "timer_start",
+            "exit",
+            "transmit",
+            "preemption",
+            "wake",
+            "sleep",
+            "epoll",
+            "event",
+            "busy_poll",
+            "ring",
+            "rt_period",
+            "rt_runtime",
+            "slice",
+            # where the arrays of Packets lie, and their sizes
+            "when",
+            "service",
+            "lost",
+            "memory",
+            "offered",
+            "memory_size",
+            # in the memory, results: latencies by bucket, polls by packets, times by packet
+            "latency_at",
+            "sizes_at",
+            "delivered_at",
+            "started_at",
+            "done_at",
+            # closed arrivals: packets in the order they arrive, and which of the workload they are
+            "when_at",
+            "service_at",
+            "row_at",
+            # the workload's packets, and a heap of those whose time is known
+            "workload_service_at",
+            "think_at",
+            "first_child_at",  # packet i is followed by child[first_child[i] : first_child[i + 1]]
+            "child_at",
+            "heap_time_at",
+            "heap_row_at",
+        ]
+    ]
+)
+
+
+def new_constants(workload: Workload, policy: Policy, host: Host, times: bool) -> np.record:
+    """Return the numbers of a scenario. What the policy leaves open, the host says."""
+    rx_usecs = host.rx_usecs if policy.rx_usecs is None else policy.rx_usecs
+    rx_frames = host.rx_frames if policy.rx_frames is None else policy.rx_frames
+    threaded = host.threaded if policy.threaded is None else policy.threaded
+    k: np.record = np.zeros(1, CONSTANTS).view(np.recarray)[0]
+    k.end = workload.duration_ns
+    k.closed = workload.closed
+    k.quiet_end = -1 if k.closed else k.end
+    k.times = times
+    k.rx_delay = rx_usecs * MICROSECOND if rx_usecs or not rx_frames else -1
+    k.rx_frames = rx_frames
+    k.weight = policy.weight
+    k.defer = policy.defer_hard_irqs
+    k.timeout = policy.gro_flush_timeout_ns
+    k.suspend = policy.irq_suspend_timeout_ns
+    k.usecs = policy.busy_poll_usecs
+    k.budget = policy.busy_poll_budget
+    k.prefer = policy.prefer_busy_poll
+    k.busy = policy.busy_polls
+    k.threaded = threaded
+    k.epoll_timeout = policy.epoll_timeout_ns
+    for name in _COSTS:
+        k[name] = getattr(host, f"{name}_ns")
+    k.ring = host.ring
+    k.preemption = host.preemption or not threaded
+    _lay_out(k, len(workload.arrival_ns))
+    return k
+
+
+_COSTS = (
+    *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit"),
+    *("timer_start", "transmit"),
+    *("wake", "sleep", "epoll", "event", "busy_poll", "rt_period", "rt_runtime", "slice"),
+)
+
+
+def _lay_out(k: np.record, packets: int) -> None:
+    """Say where in the memory each array begins."""
+    times, closed = packets * int(k.times), packets * int(k.closed)
+    sizes = {
+        "latency": BUCKETS,
+        "sizes": max(int(k.weight), int(k.budget)) + 1,
+        "delivered": times,
+        "started": times,
+        "done": times,
+        "when": closed,
+        "service": closed,
+        "row": closed,
+        "workload_service": closed,
+        "think": closed,
+        "first_child": closed + int(k.closed),
+        "child": closed,
+        "heap_time": closed,
+        "heap_row": closed,
+    }
+    for name, size in sizes.items():
+        k[f"{name}_at"] = k.memory_size
+        k.memory_size += size

@@ -1,0 +1,78 @@
+"""The packets of an island: arrays that kernels reach by their addresses."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.engine.accelerate import bytes_at, int64s_at, jit_inline
+from replay.engine.workload import Int64s, Workload
+
+
+class Packets(NamedTuple):
+    """Packets in the order they arrive."""
+
+    when: Int64s  # shape (packets,); only read
+    service: Int64s  # shape (packets,); only read
+    lost: npt.NDArray[np.uint8]  # 1: the ring was full; shape (packets,)
+    memory: Int64s  # all that is written and grows with the packets, one array after another
+
+
+@jit_inline
+def packets(k: Any) -> Packets:
+    """Return the arrays of a replay. Its caller holds them: here only their addresses are known.
+
+    Passed as arguments, each array would cost seven words at every call.
+    """
+    return Packets(
+        int64s_at(k.when, k.offered),
+        int64s_at(k.service, k.offered),
+        bytes_at(k.lost, k.offered),
+        int64s_at(k.memory, k.memory_size),
+    )
+
+
+def new_packets(workload: Workload, k: np.record) -> Packets:
+    """Lay out the arrays of a replay and note their addresses; they must live as long as `k`.
+
+    Open arrivals are used where they lie.
+    """
+    memory = np.zeros(int(k.memory_size), np.int64)
+    if k.times:
+        memory[k.delivered_at : k.done_at + len(workload.arrival_ns)] = -1
+    if workload.parent is None or workload.think_ns is None:
+        offered = int(np.searchsorted(workload.arrival_ns, workload.duration_ns))
+        when, service = workload.arrival_ns[:offered], workload.service_ns[:offered]
+    else:
+        offered = len(workload.arrival_ns)
+        when = memory[k.when_at :][:offered]
+        service = memory[k.service_at :][:offered]
+        _plan_closed_arrivals(workload, workload.parent, workload.think_ns, k, memory)
+    arrays = Packets(
+        np.ascontiguousarray(when, np.int64),
+        np.ascontiguousarray(service, np.int64),
+        np.zeros(offered, np.uint8),
+        memory,
+    )
+    k.offered = offered
+    for name, array in arrays._asdict().items():
+        k[name] = array.ctypes.data
+    return arrays
+
+
+def _plan_closed_arrivals(
+    workload: Workload, parent: Int64s, think: Int64s, k: np.record, memory: Int64s
+) -> None:
+    """Write who follows whom, and begin the heap with the packets that follow nobody."""
+    count = len(parent)
+    order = np.argsort(parent, kind="stable")
+    roots = np.flatnonzero(parent < 0)
+    roots = roots[np.lexsort((roots, workload.arrival_ns[roots]))]
+    memory[k.workload_service_at :][:count] = workload.service_ns
+    memory[k.think_at :][:count] = think
+    memory[k.first_child_at :][: count + 1] = np.searchsorted(parent[order], np.arange(count + 1))
+    memory[k.child_at :][:count] = order
+    memory[k.heap_time_at :][: len(roots)] = workload.arrival_ns[roots]
+    memory[k.heap_row_at :][: len(roots)] = roots
