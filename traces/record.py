@@ -16,16 +16,12 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench import interrupt, machine, own_group, requirements
 from bench.policies import POLICIES
 
-if TYPE_CHECKING:
-    from bench.campaign import Take
-
-FAILED, UNFIT, STOPPED = 1, 2, 130
-DEFAULT_TAKES = ("base@10000:2", "base@30000:0.7")
+FAILED, UNFIT = 1, 2
+TAKES = (("base", 10_000, 2.0), ("base", 30_000, 0.7))
 
 
 def main() -> int:
@@ -48,8 +44,8 @@ def _work(options: argparse.Namespace, folder: Path) -> int:
         options.keep.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.iterdir()):
             shutil.copyfile(path, options.keep / path.name)
-    except interrupt.StoppedError as signal_name:
-        return _end(STOPPED, f"stopped by {signal_name}")
+    except interrupt.StoppedError as stopped:
+        return _end(stopped.exit_status, stopped)
     except requirements.UnfitError as problem:
         return _end(UNFIT, problem)
     except OSError as problem:
@@ -60,7 +56,7 @@ def _work(options: argparse.Namespace, folder: Path) -> int:
 def make_runs(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     """All runs with what was counted in each; raw recordings go to the folder."""
     # These need what requirements.check() has just found to be there.
-    from bench import campaign, counters
+    from bench import campaign, counters, timer
     from bench.rig import Rig
 
     sweep = campaign.Sweep(
@@ -70,27 +66,35 @@ def make_runs(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         options.window,
         options.seed,
     )
+    wanted_takes = [
+        campaign.Take(
+            f"{policy}-{rate // 1000}k", policy, rate, seconds, options.retakes, options.seed
+        )
+        for policy, rate, seconds in options.take
+    ]
+    timer_cost = timer.measure()
     with Rig() as rig:
-        takes = [campaign.take(rig, wanted, folder, _report) for wanted in _takes(options)]
+        takes = [campaign.take(rig, wanted, folder, _report) for wanted in wanted_takes]
         return {
             "machine": machine.describe(),
             "rig": rig.describe(),
+            "timer": timer_cost,
             "counted_by": counters.HOW,
             "takes": takes,
             "sweep": campaign.measure(rig, sweep, _report),
         }
 
 
-def _takes(options: argparse.Namespace) -> list[Take]:
-    from bench.campaign import Take
-
-    takes = []
-    for text in options.take:
-        policy, _, rest = text.partition("@")
-        rate, _, seconds = rest.partition(":")
-        name = f"{policy}-{int(rate) // 1000}k"
-        takes.append(Take(name, policy, int(rate), float(seconds), options.retakes, options.seed))
-    return takes
+def _take(text: str) -> tuple[str, int, float]:
+    """Read POLICY@PER_S:S."""
+    policy, _, load = text.partition("@")
+    rate, _, seconds = load.partition(":")
+    if policy not in POLICIES:
+        raise argparse.ArgumentTypeError(f"{policy!r} is not among {', '.join(POLICIES)}")
+    try:
+        return policy, int(rate), float(seconds)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not POLICY@PER_S:S") from None
 
 
 def _options() -> argparse.Namespace:
@@ -99,10 +103,10 @@ def _options() -> argparse.Namespace:
     add("--keep", type=Path, required=True, metavar="FOLDER", help="where the results go")
     add("--policies", nargs="+", choices=POLICIES, default=list(POLICIES), metavar="POLICY")
     add("--rates", nargs="+", type=int, default=[10_000, 30_000, 60_000], metavar="PER_S")
-    add("--repetitions", type=int, default=5, help="of every policy under every rate; 0: none")
+    add("--repetitions", type=int, default=9, help="of every policy under every rate; 0: none")
     add("--window", type=float, default=2.0, metavar="S", help="measured seconds a run")
     add("--seed", type=int, default=1, help="decides all arrivals and the order of the runs")
-    add("--take", nargs="*", default=DEFAULT_TAKES, metavar="POLICY@PER_S:S", help="recordings")
+    add("--take", nargs="*", type=_take, default=TAKES, metavar="POLICY@PER_S:S", help="recordings")
     add("--retakes", type=int, default=5, help="times a recording is made, to know its cost")
     return parser.parse_args()
 

@@ -18,6 +18,10 @@ _received: list[int] = []
 class StoppedError(Exception):
     """The user, or the system, wants this program to end."""
 
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.exit_status = 128 + number
+
 
 @contextmanager
 def noticed() -> Iterator[None]:
@@ -33,7 +37,7 @@ def noticed() -> Iterator[None]:
 def obey() -> None:
     """Raise StoppedError if a signal has been noted."""
     if _received:
-        raise StoppedError(signal.Signals(_received[0]).name)
+        raise StoppedError(_received[0])
 
 
 def _note(number: int, _: FrameType | None) -> None:

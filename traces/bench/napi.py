@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 
 from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, genlmsg
+from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.generic import GenericNetlinkSocket
 
 from bench.network import inside
@@ -75,9 +76,12 @@ def apply(namespace: int, identity: int, policy: Policy) -> None:
 
 def _ask(namespace: int, message: _NapiMessage, command: int, flags: int) -> list[_NapiMessage]:
     message["cmd"], message["version"] = command, 1
-    with inside(namespace), GenericNetlinkSocket() as netlink:
-        netlink.bind("netdev", _NapiMessage)
-        return list(netlink.nlm_request(message, msg_type=netlink.prid, msg_flags=flags))
+    try:
+        with inside(namespace), GenericNetlinkSocket() as netlink:
+            netlink.bind("netdev", _NapiMessage)
+            return list(netlink.nlm_request(message, msg_type=netlink.prid, msg_flags=flags))
+    except NetlinkError as error:
+        raise OSError(f"the netlink family netdev refused: {error}") from error
 
 
 def _number(value: bytes | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -11,13 +12,21 @@ from typing import Any
 from bench import system
 
 
-def start(command: Sequence[str], cpu: int, nice: int = 0, **options: Any) -> subprocess.Popen:
+def start(
+    command: Sequence[str], cpu: int, nice: int = 0, user: str | None = None, **options: Any
+) -> subprocess.Popen:
     """Start a command pinned to one CPU, killed by the kernel if this process is."""
+    account = pwd.getpwnam(user) if user else None
 
     def prepare() -> None:
-        system.die_with_parent()
         os.sched_setaffinity(0, {cpu})
         os.setpriority(os.PRIO_PROCESS, 0, nice)
+        if account:
+            os.setgroups([])
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+        # Last, because a change of user cancels it.
+        system.die_with_parent()
 
     return subprocess.Popen(command, preexec_fn=prepare, stdin=subprocess.DEVNULL, **options)
 
@@ -33,21 +42,6 @@ def stop(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def start_idle_spinner(cpu: int) -> subprocess.Popen:
-    """Keep a CPU from idling with a loop that any other task may interrupt.
-
-    In a virtual machine an idle CPU is given back to the host, and what that costs would hide
-    what is to be measured; its time in this loop is the CPU's idle time.
-    """
-    spinner = start(["python3", "-S", "-E", "-c", "while True: pass"], cpu)
-    try:
-        os.sched_setscheduler(spinner.pid, os.SCHED_IDLE, os.sched_param(0))
-    except BaseException:
-        stop(spinner)
-        raise
-    return spinner
 
 
 def threads(pid: int) -> dict[int, str]:

@@ -8,10 +8,12 @@ import threading
 from contextlib import ExitStack
 from dataclasses import asdict
 
-from bench import epoll, machine, napi, processes
+from bench import epoll, machine, napi
 from bench.network import CLIENT_DEVICE, SERVER_ADDRESS, SERVER_DEVICE, Network, inside
 from bench.policies import Policy
+from bench.requirements import UnfitError
 from bench.server import PORT, Server
+from bench.spinner import Spinner
 
 # A softirq would preempt the server; so must the thread that stands for it.
 NAPI_PRIORITY = 50
@@ -28,8 +30,8 @@ class Rig(ExitStack):
             self._pin_the_napi_thread()
             self.server = Server(self.network)
             unfinished.callback(self.server.close)
-            self.spinner = processes.start_idle_spinner(machine.SERVER_CPU)
-            unfinished.callback(processes.stop, self.spinner)
+            self.spinner = Spinner(machine.SERVER_CPU)
+            unfinished.callback(self.spinner.close)
             self.push(unfinished.pop_all())
 
     @property
@@ -74,9 +76,9 @@ class Rig(ExitStack):
             self._interface = socket.if_nametoindex(SERVER_DEVICE)
         (state,) = napi.read(self.network.server, self._interface)
         if state.irq_suspend_timeout_ns is None:
-            raise OSError("this kernel's NAPI has no irq-suspend-timeout (Linux 6.13 has)")
+            raise UnfitError("this kernel's NAPI has no irq-suspend-timeout (Linux 6.13 has)")
         if state.thread is None:
-            raise OSError(f"the NAPI of {SERVER_DEVICE} has no thread of its own")
+            raise UnfitError(f"the NAPI of {SERVER_DEVICE} has no thread of its own")
         self.napi, self.napi_thread = state.identity, state.thread
         os.sched_setaffinity(self.napi_thread, {machine.SERVER_CPU})
         priority = os.sched_param(NAPI_PRIORITY)

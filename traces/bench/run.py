@@ -26,6 +26,8 @@ from bench.server import PORT
 WARM_UP_S = 0.5
 # The load goes on a little after the window, so that its end does not relieve the server.
 TAIL_S = 0.05
+# Reading all accounts holds the client up; what it then catches up with is not the server's doing.
+SETTLE_NS = 20_000_000
 # How long answers are waited for after the load.
 PATIENCE_S = 1.0
 
@@ -83,10 +85,12 @@ def _drive(
         requests.intended_ns[:] += start
         client.run(requests, window)
         before()
+        gaps_before = rig.spinner.gaps()
         first, first_ns = _look(rig, read_counts), time.monotonic_ns()
         client.forget_gaps()
         client.run(requests, window + int(load.window_s * SECOND))
         last_ns, last = time.monotonic_ns(), _look(rig, read_counts)
+        interruptions = rig.spinner.gaps() - gaps_before
         after()
         gaps = {"largest_gap_us": client.largest_gap_ns / 1e3, "long_gaps": client.long_gaps}
         client.run(requests, last_ns + int(TAIL_S * SECOND))
@@ -104,11 +108,12 @@ def _drive(
     return (
         {
             "load": asdict(load),
+            "interruptions": {"spinner": rig.spinner.pid, "by_length": interruptions.tolist()},
             "window_start_ns": first_ns,
             "window_end_ns": last_ns,
             "settings": settings,
             **accounts,
-            "latency": summarise(requests, first_ns, last_ns),
+            "latency": summarise(requests, first_ns + SETTLE_NS, last_ns),
             "client": gaps,
         },
         requests,
@@ -123,6 +128,7 @@ def _look(rig: Rig, read_counts: Callable[[], dict[str, int]]) -> dict[str, dict
     return {
         "counts": read_counts(),
         "cpu": usage.read(rig.threads),
+        "spinner": rig.spinner.read(),
         "packets": {f"server_{name}": value for name, value in server.items()}
         | {f"client_{name}": value for name, value in client.items()},
     }

@@ -16,7 +16,7 @@ class Server:
     """A running memcached that holds the one value the client asks for."""
 
     def __init__(self, network: Network) -> None:
-        command = ["memcached", "-u", "nobody", "-l", SERVER_ADDRESS, "-p", str(PORT), "-U", "0"]
+        command = ["memcached", "-l", SERVER_ADDRESS, "-p", str(PORT), "-U", "0"]
         command += ["-t", "1", "-m", "16", "-o", "no_lru_maintainer,no_lru_crawler"]
         with inside(network.server):
             self._process = processes.start(
@@ -24,6 +24,7 @@ class Server:
                 machine.SERVER_CPU,
                 # Whatever else the machine does comes after the server. The NAPI thread does not.
                 nice=machine.FIRST,
+                user="nobody",
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )

@@ -1,0 +1,45 @@
+"""From raw recordings and counted runs to the bundles that the package reads."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.facts import facts_of
+from bench.network import SERVER_DEVICE
+from bench.outcomes import outcomes
+from replay.ingest.perf import read_perf
+from replay.trace.bundle import write_trace
+
+#: The first recording is the one that `replay whatif` finds by itself; the others lie beside it.
+MORE = "more"
+
+
+def write_bundles(runs: Mapping[str, Any], raw: Path, place: Path) -> list[Path]:
+    """Write a bundle for each recording in `raw`, with all that was counted; return their paths.
+
+    A bundle of the same name is replaced.
+    """
+    measured = outcomes(runs["sweep"])
+    written = []
+    for take in runs["takes"]:
+        folder = place / MORE if written else place
+        folder.mkdir(exist_ok=True)
+        policy, _, rate = take["name"].partition("-")
+        path = folder / f"memcached-{policy}-{rate}.trace"
+        recording = raw / take["name"]
+        ingested = read_perf(
+            recording.with_suffix(".perf.data"), device=SERVER_DEVICE, facts={"threaded": True}
+        )
+        manifest = ingested.manifest | facts_of(
+            take, ingested, recording.with_suffix(".npz"), runs["timer"]
+        )
+        manifest["server"] = runs["rig"]["server"]
+        manifest["recorded_by"] = "traces/record.py: perf record -a -k CLOCK_MONOTONIC"
+        manifest["host"] = {**manifest["host"], "hostname": "bench", "nic": "veth, NAPI thread"}
+        shutil.rmtree(path, ignore_errors=True)
+        write_trace(path, manifest, ingested.tables | {"outcomes": measured}, compress="zstd")
+        written.append(path)
+    return written
