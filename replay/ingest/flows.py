@@ -13,7 +13,7 @@ Int64s = npt.NDArray[np.int64]
 
 #: Words of a flow's key: source (two), destination (two), and packed: see `pack`.
 KEY_WORDS = 5
-NO_FLOW = -1
+NO_FLOW = -1  # a free slot holds it, plus 1
 
 #: The upper half of the lower word of an IPv4 address in 16 bytes, ::ffff:a.b.c.d.
 MAPPED = 0xFFFF << 32
@@ -28,9 +28,9 @@ class FlowTable(NamedTuple):
 
 
 @jit
-def pack(port: int, other_port: int, protocol: int, version: int, vlan: int) -> int:
-    """Return a key's last word: ports, protocol, version (4 or 6) and vlan (-1 without)."""
-    return port << 40 | other_port << 24 | protocol << 16 | (version == 6) << 15 | (vlan + 1)
+def pack(port: int, other_port: int, protocol: int, six: bool, vlan: int) -> int:
+    """Return a key's last word: ports, protocol, whether IPv6, and vlan (-1 without)."""
+    return port << 40 | other_port << 24 | protocol << 16 | int(six) << 15 | (vlan + 1)
 
 
 def unpack(words: Int64s) -> dict[str, Int64s]:
@@ -61,53 +61,50 @@ def with_room(table: FlowTable, flows: int, more: int) -> FlowTable:
     larger = new_table(2 * (flows + more))
     larger.keys[:flows] = table.keys[:flows]
     larger.sequence[:flows] = table.sequence[:flows]
-    _fill(larger, flows)
+    number_flows(table.keys, flows, larger.keys, larger.slots, 0, np.empty(flows, np.int32))
     return larger
 
 
 @jit
-def _fill(table: FlowTable, flows: int) -> None:
-    """Enter the first `flows` keys, all different, into empty slots."""
-    mask = len(table.slots) - 1
-    for flow in range(flows):
-        key = table.keys[flow]
-        slot = _hash(key[0], key[1], key[2], key[3], key[4]) & mask
-        while table.slots[slot]:
+def number_flows(
+    wanted: Int64s,
+    rows: int,
+    keys: Int64s,
+    slots: npt.NDArray[np.int32],
+    flows: int,
+    found: npt.NDArray[np.int32],
+) -> int:
+    """Write the flow of each of the first `rows` keys `wanted` into `found`; return the flows now.
+
+    `keys` and `slots` are a table's, which has room. A negative last word is NO_FLOW. One plain
+    loop: helpers that take arrays would count references to them, atomically, for every packet.
+    """
+    mask = len(slots) - 1
+    for row in range(rows):
+        e = wanted[row, 4]
+        if e < 0:
+            found[row] = NO_FLOW
+            continue
+        a, b, c, d = wanted[row, 0], wanted[row, 1], wanted[row, 2], wanted[row, 3]
+        slot = _hash(a, b, c, d, e) & mask
+        flow = slots[slot] - 1
+        while flow >= 0 and not (
+            keys[flow, 4] == e
+            and keys[flow, 1] == b
+            and keys[flow, 3] == d
+            and keys[flow, 0] == a
+            and keys[flow, 2] == c
+        ):
             slot = (slot + 1) & mask
-        table.slots[slot] = flow + 1
-
-
-@jit
-def find_or_add(
-    table: FlowTable, flows: int, a: int, b: int, c: int, d: int, e: int
-) -> tuple[int, int]:
-    """Return the number of the flow with this key, and of flows now; the table must have room."""
-    mask = len(table.slots) - 1
-    slot = _hash(a, b, c, d, e) & mask
-    while table.slots[slot]:
-        flow: int = table.slots[slot] - 1
-        key = table.keys[flow]
-        if key[4] == e and key[1] == b and key[3] == d and key[0] == a and key[2] == c:
-            return flow, flows
-        slot = (slot + 1) & mask
-    table.slots[slot] = flows + 1
-    key = table.keys[flows]
-    key[0], key[1], key[2], key[3], key[4] = a, b, c, d, e
-    return flows, flows + 1
-
-
-@jit
-def find(table: FlowTable, a: int, b: int, c: int, d: int, e: int) -> int:
-    """Return the number of the flow with this key, or NO_FLOW."""
-    mask = len(table.slots) - 1
-    slot = _hash(a, b, c, d, e) & mask
-    while table.slots[slot]:
-        flow: int = table.slots[slot] - 1
-        key = table.keys[flow]
-        if key[4] == e and key[1] == b and key[3] == d and key[0] == a and key[2] == c:
-            return flow
-        slot = (slot + 1) & mask
-    return NO_FLOW
+            flow = slots[slot] - 1
+        if flow < 0:
+            flow = flows
+            flows += 1
+            slots[slot] = flows
+            keys[flow, 0], keys[flow, 1], keys[flow, 2], keys[flow, 3] = a, b, c, d
+            keys[flow, 4] = e
+        found[row] = flow
+    return flows
 
 
 @jit
@@ -131,14 +128,19 @@ def _hash(a: int, b: int, c: int, d: int, e: int) -> int:
     return mixed >> 29
 
 
-@jit
-def reverse_flows(table: FlowTable, flows: int, reverse: Int64s) -> None:
-    """Write each flow's opposite direction, or NO_FLOW, into `reverse`, shape (flows,)."""
-    for flow in range(flows):
-        key = table.keys[flow]
-        packed = key[4]
-        ports = (packed >> 24 & 0xFFFF) << 40 | (packed >> 40 & 0xFFFF) << 24
-        reverse[flow] = find(table, key[2], key[3], key[0], key[1], ports | packed & 0xFF_FFFF)
+def reverse_flows(table: FlowTable, flows: int) -> Int64s:
+    """Return the opposite direction of each of the first `flows` flows, NO_FLOW without."""
+    keys = table.keys[:flows]
+    packed = keys[:, 4]
+    ports = (packed >> 24 & 0xFFFF) << 40 | (packed >> 40 & 0xFFFF) << 24
+    turned = np.empty_like(keys)
+    turned[:, 0:2], turned[:, 2:4] = keys[:, 2:4], keys[:, 0:2]
+    turned[:, 4] = ports | packed & 0xFF_FFFF
+    # Entered into a copy: what is not there gets a number beyond the flows.
+    copy = with_room(FlowTable(keys, table.sequence[:flows], table.slots), flows, flows + 1)
+    found = np.empty(flows, dtype=np.int32)
+    number_flows(turned, flows, copy.keys, copy.slots, flows, found)
+    return np.where(found < flows, found, NO_FLOW).astype(np.int64)
 
 
 def addresses(words: Int64s) -> npt.NDArray[np.uint8]:

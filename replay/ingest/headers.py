@@ -87,13 +87,23 @@ def _family(data: Bytes, at: int) -> int:
 
 
 @jit
-def ipv4_header(data: Bytes, at: int, end: int, wire_end: int) -> tuple[int, int, int, int, int]:
+def ip_header(
+    data: Bytes, at: int, end: int, wire_end: int, kind: int
+) -> tuple[int, int, int, int, int]:
     """Return where the next header starts, where the packet ends, protocol, fragment, status.
 
     The next header starts at -1 where it cannot be told. fragment: 0 none, 1 one of several, 2 the
-    last of several. An IP packet longer than its frame is MALFORMED, but read. A total length of 0
-    (segmentation offload) means the rest of the frame.
+    last of several. An IP packet longer than its frame is MALFORMED, but read. A length of 0
+    (segmentation offload, jumbogram) means the rest of the frame.
     """
+    if kind == TYPE_IPV4:
+        return _ipv4_header(data, at, end, wire_end)
+    return _ipv6_header(data, at, end, wire_end)
+
+
+@jit
+def _ipv4_header(data: Bytes, at: int, end: int, wire_end: int) -> tuple[int, int, int, int, int]:
+    """Return what ip_header does."""
     if at + 20 > end:
         return -1, wire_end, 0, 0, SHORT
     first = u8(data, at)
@@ -112,11 +122,8 @@ def ipv4_header(data: Bytes, at: int, end: int, wire_end: int) -> tuple[int, int
 
 
 @jit
-def ipv6_header(data: Bytes, at: int, end: int, wire_end: int) -> tuple[int, int, int, int, int]:
-    """Return the same as `ipv4_header`; extension headers are stepped over.
-
-    A payload length of 0 (jumbogram, segmentation offload) means the rest of the frame.
-    """
+def _ipv6_header(data: Bytes, at: int, end: int, wire_end: int) -> tuple[int, int, int, int, int]:
+    """Return what ip_header does; extension headers are stepped over."""
     if at + 40 > end:
         return -1, wire_end, 0, 0, SHORT
     if u8(data, at) >> 4 != 6:
@@ -151,7 +158,40 @@ def ipv6_header(data: Bytes, at: int, end: int, wire_end: int) -> tuple[int, int
 
 
 @jit
-def tcp_header(data: Bytes, at: int, end: int, packet_end: int) -> tuple[int, int, int]:
+def transport_header(
+    data: Bytes, at: int, end: int, packet_end: int, protocol: int, fragment: int
+) -> tuple[int, int, int, int, int, int]:
+    """Return both ports, the bytes of payload, the marks, TCP's sequence number and the status.
+
+    Ports are -1 where they cannot be told (no flow), and 0 of fragments (only the first has them,
+    and a NIC does not hash them) and of protocols without; payload and sequence are -1 without.
+    """
+    if fragment:
+        marks = TRANSPORT | END_OF_MESSAGE if fragment == 2 else TRANSPORT
+        return 0, 0, packet_end - at, marks, -1, OK
+    if protocol not in (TCP, UDP):
+        return 0, 0, -1, 0, -1, OK
+    if at + 4 > packet_end:
+        return -1, -1, -1, 0, -1, MALFORMED
+    if at + 4 > end:
+        return -1, -1, -1, 0, -1, SHORT
+    port, other_port = u16(data, at, True), u16(data, at + 2, True)
+    sequence = -1
+    if protocol == TCP:
+        payload, marks, status = _tcp_header(data, at, end, packet_end)
+        if payload >= 0:
+            sequence = u32(data, at + 4, True)
+    else:  # a datagram is a message
+        payload, marks, status = packet_end - at - 8, TRANSPORT | END_OF_MESSAGE, OK
+        if payload < 0:
+            payload, status = -1, MALFORMED
+        elif at + 8 > end:
+            status = SHORT
+    return port, other_port, payload, marks, sequence, status
+
+
+@jit
+def _tcp_header(data: Bytes, at: int, end: int, packet_end: int) -> tuple[int, int, int]:
     """Return the bytes of payload (-1 unknown), the marks and the status."""
     if at + 20 > packet_end:
         return -1, TRANSPORT, MALFORMED
@@ -162,12 +202,3 @@ def tcp_header(data: Bytes, at: int, end: int, packet_end: int) -> tuple[int, in
     if u8(data, at + 12) >> 4 < 5 or payload < 0:
         return -1, marks, MALFORMED
     return payload, marks, OK if at + 20 <= end else SHORT
-
-
-@jit
-def udp_header(data: Bytes, at: int, end: int, packet_end: int) -> tuple[int, int, int]:
-    """Return the same as `tcp_header`; a datagram is a message."""
-    payload = packet_end - at - 8
-    if payload < 0:
-        return -1, TRANSPORT | END_OF_MESSAGE, MALFORMED
-    return payload, TRANSPORT | END_OF_MESSAGE, OK if at + 8 <= end else SHORT

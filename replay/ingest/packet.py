@@ -9,27 +9,29 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.engine.accelerate import jit
-from replay.ingest.flows import MAPPED, NO_FLOW, FlowTable, find_or_add, new_table, pack, with_room
+from replay.ingest.flows import (
+    KEY_WORDS,
+    MAPPED,
+    FlowTable,
+    new_table,
+    number_flows,
+    pack,
+    with_room,
+)
 from replay.ingest.headers import (
-    END_OF_MESSAGE,
     MALFORMED,
     OK,
     OUTGOING,
     REPEATED,
     SHORT,
     SYN,
-    TCP,
-    TRANSPORT,
     TYPE_IPV4,
     TYPE_IPV6,
-    UDP,
-    ipv4_header,
-    ipv6_header,
+    ip_header,
     link_header,
-    tcp_header,
-    udp_header,
+    transport_header,
 )
-from replay.ingest.records import BLOCK, Bytes, Capture, Int64s, u16, u32, u64
+from replay.ingest.records import BLOCK, Bytes, Capture, Int64s, u32, u64
 from replay.trace.schema import PacketStatus
 
 CUT, UNKNOWN = int(PacketStatus.CUT), int(PacketStatus.UNKNOWN)
@@ -61,9 +63,9 @@ class Columns(NamedTuple):
             np.empty(rows, dtype=np.uint16),
         )
 
-    def first(self, rows: int) -> Columns:
-        """Return the first `rows` rows, sharing memory."""
-        return Columns(**{name: column[:rows] for name, column in self._asdict().items()})
+    def part(self, first: int, behind: int) -> Columns:
+        """Return the rows from `first` up to `behind`, sharing memory."""
+        return Columns(**{name: column[first:behind] for name, column in self._asdict().items()})
 
 
 @dataclass(frozen=True)
@@ -79,16 +81,21 @@ def decode_capture(data: Bytes, capture: Capture) -> Decoded:
     """Decode every packet of `capture`, which walks `data`."""
     columns, rows = Columns.empty(BLOCK), 0
     table, flows = new_table(BLOCK), 0
+    keys = np.empty((BLOCK, KEY_WORDS), dtype=np.int64)
+    sequence = np.empty(BLOCK, dtype=np.int64)
     for block, filled, consumed in capture.blocks():
         if rows + BLOCK > len(columns.time):
             # As many rows as the bytes so far suggest for the whole file, and some.
             guess = (rows + filled) * len(data) // consumed
             columns = _larger(columns, rows, max(guess + guess // 16, rows) + 2 * BLOCK)
         links = np.array([i.link for i in capture.findings.interfaces] or [0], dtype=np.int64)
+        here = columns.part(rows, rows + filled)
+        _read_headers(data, block, filled, links, here, keys, sequence)
         table = with_room(table, flows, BLOCK)
-        flows = _decode(data, block, filled, links, table, flows, columns, rows)
+        flows = number_flows(keys, filled, table.keys, table.slots, flows, here.flow)
+        _mark_repeats(here.flow, here.payload, here.marks, sequence, table.sequence)
         rows += filled
-    return Decoded(columns.first(rows), flows, table)
+    return Decoded(columns.part(0, rows), flows, table)
 
 
 def _larger(columns: Columns, rows: int, room: int) -> Columns:
@@ -100,101 +107,77 @@ def _larger(columns: Columns, rows: int, room: int) -> Columns:
 
 
 @jit
-def _decode(
+def _read_headers(
     data: Bytes,
     block: Int64s,
     rows: int,
     links: Int64s,
-    table: FlowTable,
-    flows: int,
     columns: Columns,
-    first: int,
-) -> int:
-    """Decode a block's packets into `columns` from row `first` on; return the number of flows."""
+    keys: Int64s,
+    sequence: Int64s,
+) -> None:
+    """Read the headers of a block's packets into all columns but `flow`, and what flows need.
+
+    A row of `keys` whose last word is negative has no flow; `sequence` is that of TCP, else -1.
+    """
+    times, lengths, devices = columns.time, columns.length, columns.device
+    payloads, all_marks, statuses = columns.payload, columns.marks, columns.status
     for row in range(rows):
         start, captured, length = block[row, 1], block[row, 2], block[row, 3]
         end, wire_end = start + captured, start + length
+        payload, marks, number, packed = -1, 0, -1, -1
         at, kind, vlan, outgoing = link_header(data, start, end, links[block[row, 4]])
-        if kind in (TYPE_IPV4, TYPE_IPV6):
-            flow, flows, payload, marks, status = _internet(
-                data, at, end, wire_end, kind, vlan, table, flows
-            )
+        if kind == TYPE_IPV4 or kind == TYPE_IPV6:  # noqa: SIM109
+            here, packet_end, protocol, fragment, status = ip_header(data, at, end, wire_end, kind)
+            if here >= 0:
+                port, other_port, payload, marks, number, problem = transport_header(
+                    data, here, end, packet_end, protocol, fragment
+                )
+                if problem != OK:
+                    status = problem
+                if port >= 0:
+                    packed = pack(port, other_port, protocol, kind == TYPE_IPV6, vlan)
+                    if kind == TYPE_IPV4:
+                        keys[row, 0] = keys[row, 2] = 0
+                        keys[row, 1] = MAPPED | u32(data, at + 12, True)
+                        keys[row, 3] = MAPPED | u32(data, at + 16, True)
+                    else:
+                        keys[row, 0], keys[row, 1] = u64(data, at + 8), u64(data, at + 16)
+                        keys[row, 2], keys[row, 3] = u64(data, at + 24), u64(data, at + 32)
         else:
-            flow, payload, marks = NO_FLOW, -1, 0
             status = SHORT if kind == SHORT else UNKNOWN
         if status == SHORT:
             status = CUT if captured < length else MALFORMED
-        place = first + row
-        columns.time[place] = block[row, 0]
-        columns.flow[place] = flow
-        columns.length[place] = length
-        columns.payload[place] = min(payload, _LONGEST)
-        columns.marks[place] = marks | OUTGOING if outgoing else marks
-        columns.status[place] = status
-        columns.device[place] = block[row, 4]
-    return flows
+        keys[row, 4] = packed
+        sequence[row] = number
+        times[row] = block[row, 0]
+        lengths[row] = length
+        payloads[row] = min(payload, _LONGEST)
+        all_marks[row] = marks | OUTGOING if outgoing else marks
+        statuses[row] = status
+        devices[row] = block[row, 4]
 
 
 @jit
-def _internet(
-    data: Bytes,
-    at: int,
-    end: int,
-    wire_end: int,
-    kind: int,
-    vlan: int,
-    table: FlowTable,
-    flows: int,
-) -> tuple[int, int, int, int, int]:
-    """Return an IP packet's flow, the number of flows now, payload, marks and status."""
-    if kind == TYPE_IPV4:
-        here, packet_end, protocol, fragment, status = ipv4_header(data, at, end, wire_end)
-    else:
-        here, packet_end, protocol, fragment, status = ipv6_header(data, at, end, wire_end)
-    if here < 0:
-        return NO_FLOW, flows, -1, 0, status
-    port, other_port, payload, marks, sequence = 0, 0, -1, 0, -1
-    if fragment:  # the ports are in the first one only, and the NIC does not hash them
-        payload = packet_end - here
-        marks = TRANSPORT | END_OF_MESSAGE if fragment == 2 else TRANSPORT
-    elif protocol in (TCP, UDP):
-        if here + 4 > packet_end:
-            return NO_FLOW, flows, -1, 0, MALFORMED
-        if here + 4 > end:
-            return NO_FLOW, flows, -1, 0, SHORT
-        port, other_port = u16(data, here, True), u16(data, here + 2, True)
-        if protocol == TCP:
-            payload, marks, problem = tcp_header(data, here, end, packet_end)
-            if payload >= 0:
-                sequence = u32(data, here + 4, True)
-        else:
-            payload, marks, problem = udp_header(data, here, end, packet_end)
-        if problem != OK:
-            status = problem
-    if kind == TYPE_IPV4:
-        packed = pack(port, other_port, protocol, 4, vlan)
-        source, destination = u32(data, at + 12, True), u32(data, at + 16, True)
-        flow, flows = find_or_add(table, flows, 0, MAPPED | source, 0, MAPPED | destination, packed)
-    else:
-        packed = pack(port, other_port, protocol, 6, vlan)
-        flow, flows = find_or_add(
-            table, flows, u64(data, at + 8), u64(data, at + 16), u64(data, at + 24),
-            u64(data, at + 32), packed,
-        )  # fmt: skip
-    if sequence >= 0:
-        marks |= _repeated(table.sequence, flow, sequence, payload, marks)
-    return flow, flows, payload, marks, status
-
-
-@jit
-def _repeated(next_byte: Int64s, flow: int, sequence: int, payload: int, marks: int) -> int:
-    """Return REPEATED for TCP payload that this flow carried before; keep its next byte."""
-    if marks & SYN:
-        next_byte[flow] = sequence + 1 + payload & 0xFFFF_FFFF
-    elif payload > 0:
-        after = sequence + payload & 0xFFFF_FFFF
-        ahead = after - next_byte[flow] & 0xFFFF_FFFF
-        if next_byte[flow] >= 0 and (ahead == 0 or ahead >= 1 << 31):
-            return REPEATED
-        next_byte[flow] = after
-    return 0
+def _mark_repeats(
+    flows: npt.NDArray[np.int32],
+    payloads: npt.NDArray[np.int32],
+    marks: npt.NDArray[np.uint8],
+    sequence: Int64s,
+    next_byte: Int64s,
+) -> None:
+    """Mark TCP payload that its flow carried before; keep each flow's next byte."""
+    for row in range(len(flows)):
+        flow, first, payload = flows[row], sequence[row], np.int64(payloads[row])
+        if first < 0 or flow < 0:
+            continue
+        expected = next_byte[flow]
+        if marks[row] & SYN:
+            next_byte[flow] = first + 1 + payload & 0xFFFF_FFFF
+        elif payload > 0:
+            after = first + payload & 0xFFFF_FFFF
+            ahead = after - expected & 0xFFFF_FFFF
+            if expected >= 0 and (ahead == 0 or ahead >= 1 << 31):
+                marks[row] |= REPEATED
+            else:
+                next_byte[flow] = after

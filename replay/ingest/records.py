@@ -19,7 +19,7 @@ Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 #: Rows of a block.
-BLOCK = 16_384
+BLOCK = 8_192
 
 #: A packet whose record holds no time, or none that can be (before 1970, after 2116).
 NO_TIME = -1

@@ -8,14 +8,11 @@ from ipaddress import ip_address
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
 from replay.errors import TraceError
 from replay.ingest.flows import (
     MAPPED,
     FlowTable,
     addresses,
-    find_or_add,
-    new_table,
     reverse_flows,
     unpack,
 )
@@ -87,6 +84,8 @@ def parse_server(text: str) -> Server:
         number = None if port is None else int(port)
         if number is not None and not 1 <= number <= 65_535:
             raise ValueError
+        if not host and port is None:
+            raise ValueError
         known = (_wide(host),) if host else ()
     except ValueError:
         raise TraceError(
@@ -105,34 +104,27 @@ def _wide(host: str) -> bytes:
 def ends_of(table: FlowTable, flows: int) -> Ends:
     """Return the ends of a table's first `flows` flows."""
     keys = table.keys[:flows]
-    reverse = np.empty(flows, dtype=np.int64)
-    reverse_flows(table, flows, reverse)
-    numbers = np.empty((flows, 2), dtype=np.int64)
-    book = new_table(2 * flows + 1)
-    count = _number_addresses(keys, book, numbers)
+    different, number = _numbered(keys[:, :4].reshape(2 * flows, 2))
     parts = unpack(keys[:, 4])
     return Ends(
-        source=numbers[:, 0],
-        destination=numbers[:, 1],
+        source=number[0::2],
+        destination=number[1::2],
         source_port=parts["source_port"],
         destination_port=parts["destination_port"],
         protocol=parts["protocol"],
-        reverse=reverse,
-        addresses=addresses(book.keys[:count, :2]),
+        reverse=reverse_flows(table, flows),
+        addresses=addresses(different),
     )
 
 
-@jit
-def _number_addresses(keys: Int64s, book: FlowTable, numbers: Int64s) -> int:
-    """Number the addresses of `keys` in order of appearance; return how many there are."""
-    count = 0
-    for flow in range(len(keys)):
-        for side in range(2):
-            number, count = find_or_add(
-                book, count, keys[flow, 2 * side], keys[flow, 2 * side + 1], 0, 0, 0
-            )
-            numbers[flow, side] = number
-    return count
+def _numbered(words: Int64s) -> tuple[Int64s, Int64s]:
+    """Return the different rows of `words`, sorted, and which of them each row is."""
+    order = np.lexsort((words[:, 1], words[:, 0]))
+    new = np.ones(len(words), dtype=np.bool_)
+    new[1:] = (words[order[1:]] != words[order[:-1]]).any(axis=1)
+    number = np.empty(len(words), dtype=np.int64)
+    number[order] = np.cumsum(new) - 1
+    return words[order[new]], number
 
 
 def infer_server(ends: Ends, asks: Int64s, packets: Int64s) -> Server:

@@ -1,0 +1,78 @@
+"""From a capture to a bundle that opens, complete or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from replay.errors import TraceError
+from replay.ingest.ingest import ingest
+from replay.trace import schema
+from replay.trace.bundle import open_trace
+from tests.ingest.captures import ACK, PSH, Conversation, Packet, pcap
+
+START = 1_700_000_000 * 10**9
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    talk = Conversation()
+    frames = [talk.segment(side, 10, ACK | PSH) for side in (True, False) * 3]
+    path = tmp_path / "talk.pcap"
+    path.write_bytes(pcap([Packet(START + i, frame) for i, frame in enumerate(frames)]))
+    return path
+
+
+@pytest.mark.parametrize("compress", [None, "zstd"])
+def test_a_bundle_holds_every_table_and_names_its_source(
+    tmp_path: Path, capture: Path, compress: str | None
+) -> None:
+    summary = ingest([capture], tmp_path / "talk.trace", compress=compress)
+    trace = open_trace(summary.path)
+    for name, columns in schema.TABLES.items():
+        assert getattr(trace, name).schema.names == columns.names
+    trace.packets.validate(full=True)
+    trace.flows.validate(full=True)
+    assert len(trace.packets) == 6
+    assert trace.manifest["origin_ns"] == START
+    assert trace.manifest["sources"] == [
+        {
+            "name": "talk.pcap",
+            "size": capture.stat().st_size,
+            "sha256": hashlib.sha256(capture.read_bytes()).hexdigest(),
+            "format": "pcap",
+        }
+    ]
+    text = str(summary)
+    assert "found     6 packets in 5e-09 s, 1 connections in 2 flows" in text
+    assert "inferred  server: port 8080/tcp at 10.0.0.1" in text
+    assert "lost      service times" in text
+
+
+def test_nothing_is_left_of_a_source_that_cannot_be_read(tmp_path: Path, capture: Path) -> None:
+    (tmp_path / "bad.pcap").write_bytes(b"nonsense")
+    before = sorted(tmp_path.iterdir())
+    for sources, reason in (
+        ([tmp_path / "bad.pcap"], "is no pcap, pcapng or perf.data"),
+        ([], "0 sources: exactly 1"),
+        ([capture, capture], "2 sources: exactly 1"),
+        ([tmp_path / "absent"], "No such file"),
+    ):
+        with pytest.raises(TraceError, match=reason):
+            ingest(sources, tmp_path / "out.trace")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_nothing_is_overwritten(tmp_path: Path, capture: Path) -> None:
+    ingest([capture], tmp_path / "talk.trace")
+    with pytest.raises(TraceError, match="already exists"):
+        ingest([capture], tmp_path / "talk.trace")
+
+
+def test_a_server_is_for_captures(tmp_path: Path) -> None:
+    perf = tmp_path / "perf.data"
+    perf.write_bytes(b"PERFILE2" + (104).to_bytes(8, "little") + bytes(88))
+    with pytest.raises(TraceError, match="--server is for packet captures"):
+        ingest([perf], tmp_path / "out.trace", server="80")

@@ -1,0 +1,110 @@
+"""Classic pcap: every magic in both byte orders, exact times, and files that end too early."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from replay.errors import TraceError
+from replay.ingest.pcap import read_capture
+from replay.trace.schema import PacketStatus
+from tests.ingest.captures import CLIENT, SERVER, Conversation, Packet, ethernet, ip, pcap, tcp
+
+START = 1_700_000_000_123_456_789
+FRAME = ethernet(ip(CLIENT, SERVER, 6, tcp(40_000, 8080, b"hello", flags=24)))
+
+
+def _write(folder: Path, data: bytes) -> Path:
+    path = folder / "capture.pcap"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize(
+    ("form", "unit"),
+    [
+        ({"nanoseconds": True}, 1),
+        ({"nanoseconds": False}, 1000),
+        ({"kuznetzov": True}, 1000),
+    ],
+)
+def test_every_magic_in_both_byte_orders(
+    tmp_path: Path, order: str, form: dict[str, bool], unit: int
+) -> None:
+    times = [START, START + 1_999, START + 2_500_000_001]
+    data = pcap([Packet(time, FRAME) for time in times], order=order, **form)
+    read = read_capture(_write(tmp_path, data))
+    rounded = [time // unit * unit for time in times]
+    assert read.manifest["origin_ns"] == rounded[0]
+    assert read.tables["packets"]["arrival_ns"].to_pylist() == [t - rounded[0] for t in rounded]
+    assert read.tables["packets"]["payload"].to_pylist() == [5, 5, 5]
+    assert read.manifest["losses"]["cut"] == 0
+
+
+@pytest.mark.parametrize("seconds", [0, (1 << 31) - 1, 1 << 31, (1 << 32) - 1])
+def test_seconds_are_unsigned(tmp_path: Path, seconds: int) -> None:
+    read = read_capture(_write(tmp_path, pcap([Packet(seconds * 10**9 + 7, FRAME)])))
+    assert read.manifest["origin_ns"] == seconds * 10**9 + 7
+
+
+def test_old_writers_swapped_the_lengths(tmp_path: Path) -> None:
+    swapped = pcap([Packet(START, FRAME)], version=(2, 3))
+    swapped = swapped[:32] + (1500).to_bytes(4, "little") + swapped[32:36] + swapped[40:]
+    read = read_capture(_write(tmp_path, swapped))
+    assert read.tables["packets"]["length"].to_pylist() == [1500]
+    assert read.tables["packets"]["payload"].to_pylist() == [5]
+
+
+def test_length_on_the_wire_is_never_below_what_was_captured(tmp_path: Path) -> None:
+    read = read_capture(_write(tmp_path, pcap([Packet(START, FRAME, 0)])))
+    assert read.tables["packets"]["length"].to_pylist() == [len(FRAME)]
+
+
+@given(cut=st.integers(24, 24 + 3 * (16 + len(FRAME))))
+@settings(deadline=None)  # the first example compiles
+def test_what_precedes_a_cut_is_kept_and_told(tmp_path_factory, cut: int) -> None:
+    data = pcap([Packet(START + i, FRAME) for i in range(3)])
+    record = 16 + len(FRAME)
+    read = read_capture(_write(tmp_path_factory.mktemp("cut"), data[:cut]))
+    whole, rest = divmod(cut - 24, record)
+    assert len(read.tables["packets"]) == whole
+    assert read.tables["gaps"]["cause"].to_pylist() == ["cut"] * bool(rest)
+    assert any("cut in the record at byte" in line for line in read.lost) == bool(rest)
+
+
+def test_unknown_link_types_are_packets_without_a_flow(tmp_path: Path) -> None:
+    read = read_capture(_write(tmp_path, pcap([Packet(START, FRAME)], link=147)))
+    packets = read.tables["packets"]
+    assert packets["status"].to_pylist() == [PacketStatus.UNKNOWN]
+    assert packets["flow"].to_pylist() == [None]
+    assert read.manifest["devices"] == [{"name": None, "link_type": 147, "snaplen": 65_535}]
+
+
+def test_check_sequence_bits_of_the_link_type_are_no_link_type(tmp_path: Path) -> None:
+    read = read_capture(_write(tmp_path, pcap([Packet(START, FRAME)], link=0x2400_0001)))
+    assert read.tables["packets"]["flow"].to_pylist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (pcap([])[:23], "cut in the file header: 23 of 24 bytes"),
+        (pcap([], version=(1, 4)), r"pcap version 1\.4; 2\.0 to 2\.4"),
+        (pcap([], link=0x0030_0000), "link type field 0x00300000 has reserved bits"),
+    ],
+)
+def test_headers_that_cannot_be_read_are_refused(tmp_path: Path, data: bytes, reason: str) -> None:
+    with pytest.raises(TraceError, match=reason) as caught:
+        read_capture(_write(tmp_path, data))
+    assert "\n" not in str(caught.value)
+
+
+def test_more_packets_than_a_block(tmp_path: Path) -> None:
+    talk = Conversation()
+    packets = [Packet(START + i, talk.segment(True, 1, 24)) for i in range(40_000)]
+    read = read_capture(_write(tmp_path, pcap(packets)))
+    assert read.tables["packets"]["arrival_ns"].to_pylist() == list(range(40_000))
