@@ -1,10 +1,10 @@
 """Record and measure a real server under every policy, on this machine, with one command.
 
-    python traces/record.py --keep FOLDER
+    python traces/record.py
 
 Needs root, Linux 6.13 or newer with two CPUs, and from Debian linux-perf, memcached, iproute2
 and ethtool. Takes about twelve minutes, in which the machine should do nothing else. Works in
-network namespaces of its own and leaves nothing behind but the FOLDER, however it ends.
+network namespaces of its own and leaves nothing behind but the bundles, however it ends.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 
 from bench import interrupt, machine, own_group, requirements
 from bench.policies import POLICIES
+
+from replay.errors import ReplayError
 
 FAILED, UNFIT = 1, 2
 TAKES = (("base", 10_000, 2.0), ("base", 30_000, 0.7))
@@ -37,18 +39,25 @@ def main() -> int:
 
 
 def _work(options: argparse.Namespace, folder: Path) -> int:
+    # This needs what requirements.check() has just found to be there.
+    from bench import bundles
+
     os.sched_setaffinity(0, {machine.CLIENT_CPU})
     try:
         runs = make_runs(options, folder)
-        (folder / "runs.json").write_text(json.dumps(runs, indent=1) + "\n")
-        options.keep.mkdir(parents=True, exist_ok=True)
-        for path in sorted(folder.iterdir()):
-            shutil.copyfile(path, options.keep / path.name)
+        (folder / "runs.json").write_text(json.dumps(runs) + "\n")
+        if options.keep:
+            options.keep.mkdir(parents=True, exist_ok=True)
+            for path in sorted(folder.iterdir()):
+                shutil.copyfile(path, options.keep / path.name)
+        options.output.mkdir(parents=True, exist_ok=True)
+        for path in bundles.write_bundles(runs, folder, options.output):
+            _report(f"wrote {path}")
     except interrupt.StoppedError as stopped:
         return _end(stopped.exit_status, stopped)
     except requirements.UnfitError as problem:
         return _end(UNFIT, problem)
-    except OSError as problem:
+    except (OSError, ReplayError) as problem:
         return _end(FAILED, problem)
     return 0
 
@@ -100,7 +109,9 @@ def _take(text: str) -> tuple[str, int, float]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add = parser.add_argument
-    add("--keep", type=Path, required=True, metavar="FOLDER", help="where the results go")
+    here = Path(__file__).parent
+    add("--output", type=Path, default=here, metavar="FOLDER", help="where the bundles go")
+    add("--keep", type=Path, metavar="FOLDER", help="where the raw recordings and counts go")
     add("--policies", nargs="+", choices=POLICIES, default=list(POLICIES), metavar="POLICY")
     add("--rates", nargs="+", type=int, default=[10_000, 30_000, 60_000], metavar="PER_S")
     add("--repetitions", type=int, default=9, help="of every policy under every rate; 0: none")
