@@ -106,7 +106,9 @@ class _Reader:
 
     def text(self) -> str:
         end = self.data.find(b"\0", self.place)
-        return self.take(max(end, self.place) + 1 - self.place)[:-1].decode("utf-8", "replace")
+        if end < 0:
+            end = len(self.data)  # one byte too far: cut
+        return self.take(end + 1 - self.place)[:-1].decode("utf-8", "replace")
 
     def count(self, most: int) -> int:
         number: int = struct.unpack("<I", self.take(4))[0]
