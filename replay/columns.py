@@ -27,8 +27,10 @@ ERRORS = (
     "cpu_busy",
     "latency_mean",
     "latency_p50",
+    "latency_p90",
     "latency_p95",
     "latency_p99",
+    "latency_p99.9",
 )
 
 
@@ -50,7 +52,7 @@ def _cpu(name: str) -> Column:
 
 def _error(metric: str) -> Column:
     return Column(
-        f"error_{metric}_pct",
+        f"error_{metric.removeprefix('latency_')}_pct",
         "Float64",
         lambda row: None if row.error_pct is None else row.error_pct.get(metric),
     )

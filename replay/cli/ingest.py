@@ -39,4 +39,4 @@ def ingest(
     """Read a recording into a bundle, and say what was found, inferred and lost."""
     from replay.ingest.ingest import ingest as read
 
-    typer.echo(read(source, output, server=server, compress=compress))
+    typer.echo(read(source, output, server=server, compress=compress and compress.value))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from replay.errors import PolicyError, nearest
+from replay.files import write_whole
 from replay.host.model import Cost, Host
 
 _FIELDS = {field.name: field for field in fields(Host) if field.name != "costs"}
@@ -17,15 +18,8 @@ _TYPES = {"int": int, "str": str, "bool": bool}
 
 
 def write_host(path: str | os.PathLike[str], host: Host) -> None:
-    """Write `host` to `path`, completely or not at all. Raises PolicyError on a full disk."""
-    place = Path(path)
-    partial = place.with_name(f".{place.name}.partial")
-    try:
-        partial.write_text(host_text(host), encoding="utf-8")
-        partial.replace(place)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise PolicyError(f"{place}: cannot be written: {error.strerror}") from None
+    """Write `host` to `path`, completely or not at all. Raises ReplayError on a full disk."""
+    write_whole(path, host_text(host))
 
 
 def host_text(host: Host) -> str:

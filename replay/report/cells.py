@@ -68,6 +68,26 @@ def errors(row: Row) -> str:
     return " ".join(told)
 
 
+def spreads_or_errors(row: Row) -> str:
+    """Return the errors of a replayed row, the middle half of the repetitions of a measured one."""
+    if row.intervals is None:
+        return errors(row)
+    told = []
+    for metric, word in ERRORS.items():
+        if metric in row.intervals:
+            low, high = row.intervals[metric]
+            told.append(f"{word} {short(low)}..{short(high)}")
+    return " ".join(told)
+
+
+def short(value: float) -> str:
+    """Return three digits, thousands and millions by their letter."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= 0.9995 * size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
 def signed(percent: float) -> str:
     """Return a signed percentage: +3%, -12%, and many times as such."""
     return f"{percent:+,.0f}%" if percent < 1000 else f"×{percent / 100 + 1:,.0f}"
@@ -103,7 +123,7 @@ def columns(verbose: bool = False) -> list[Cell]:
         *cells,
         Cell("drops", lambda row: NOTHING if row.dropped is None else f"{row.dropped:,}"),
         Cell("verdict", lambda row: row.verdict or NOTHING, left=True),
-        Cell("error", errors, left=True),
+        Cell("error", spreads_or_errors if verbose else errors, left=True),
     ]
 
 

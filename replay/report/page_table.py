@@ -7,7 +7,7 @@ from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
-from replay.report.cells import NOTHING, microseconds, rate, share, signed
+from replay.report.cells import NOTHING, microseconds, rate, share, short, signed
 from replay.result import Result, Row
 
 #: Errors beyond this many percent stand out.
@@ -83,14 +83,6 @@ def _under(row: Row, column: Column) -> str:
         far = ' class="far"' if abs(error) > FAR else ""
         return f"<small{far}>{signed(error)}</small>"
     if row.intervals is not None and column.metric in row.intervals:
-        low, high = (_short(value) for value in row.intervals[column.metric])
+        low, high = (short(value) for value in row.intervals[column.metric])
         return f"<small>{low}</small>" if low == high else f"<small>{low}–{high}</small>"
     return ""
-
-
-def _short(value: float) -> str:
-    """Return three digits, thousands and millions by their letter."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= 0.9995 * size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
