@@ -17,6 +17,7 @@ from replay.engine.workload import Workload
 from replay.errors import TraceError
 from replay.host import Host
 from replay.trace.bundle import Trace
+from replay.trace.facts import number
 from replay.trace.schema import PacketKind
 from replay.units import SECOND
 
@@ -62,24 +63,27 @@ def offered(trace: Trace, host: Host, *, load: float, arrivals: str) -> Offered:
     load. Raises TraceError where there is nothing to replay, or no answer to wait for.
     """
     packets = trace.packets
-    kind = packets["kind"].to_numpy()
+    kind = _int64(packets["kind"], null=PacketKind.CONTROL)
     row = np.flatnonzero(kind != PacketKind.TX)
     if not len(row):
         raise TraceError(f"{trace.name}: holds no received packet: nothing to replay")
-    recorded = _int64(packets["arrival_ns"])
-    request = kind[row] == PacketKind.REQUEST
-    seen = _int64(packets["service_ns"], null=-1)[row]
-    own = np.maximum(seen - host.recorded_ns, 0)
-    service = np.where(request, np.where(seen >= 0, own, host.request_ns), -1)
-    duration = int(trace.manifest.get("duration_ns") or recorded[-1] + 1)
+    last = packets["arrival_ns"][-1].as_py() or 0
+    duration = int(number(trace, "duration_ns") or last + 1)
     if duration > LONGEST_NS:
         raise TraceError(
             f"{trace.name}: lasts {duration // SECOND:,} s; a replay lasts 1 ns to"
             f" {LONGEST_NS // SECOND:,} s: cut the capture to the time of interest"
         )
+    recorded = _times(trace, "arrival_ns")
+    if recorded[0] < 0 or np.any(recorded[1:] < recorded[:-1]):
+        raise TraceError(f"{trace.name}: arrival_ns is not sorted from 0 on")
+    request = kind[row] == PacketKind.REQUEST
+    seen = _times(trace, "service_ns")[row]
+    own = np.maximum(seen - host.recorded_ns, 0)
+    service = np.where(request, np.where(seen >= 0, own, host.request_ns), -1)
     parent = think = None
     if arrivals == "closed" or (arrivals == "auto" and trace.manifest.get("loop") == "closed"):
-        parent, think = _answers_awaited(packets, row)
+        parent, think = _answers_awaited(trace, row)
         if not np.any(parent >= 0):
             if arrivals == "closed":
                 raise TraceError(
@@ -131,21 +135,23 @@ def _part(work: Workload, chosen: Int64s) -> Workload:
     )
 
 
-def _answers_awaited(packets: pa.Table, row: Int64s) -> tuple[Int64s, Int64s]:
+def _answers_awaited(trace: Trace, row: Int64s) -> tuple[Int64s, Int64s]:
     """Return for each received packet the request it follows (-1: none) and its think time, ns.
 
     It follows the request whose answer was the last one sent on its connection before it came.
     """
-    kind = packets["kind"].to_numpy()
-    time = _int64(packets["arrival_ns"])
+    packets = trace.packets
+    kind = _int64(packets["kind"], null=PacketKind.CONTROL)
+    time = _int64(packets["arrival_ns"], null=-1)
     reply_to = _int64(packets["reply_to"], null=-1)
     flow = _int64(packets["flow"], null=-1)
     answer = (kind == PacketKind.TX) & (reply_to >= 0) & (_int64(packets["payload"], null=1) > 0)
+    answer &= reply_to < len(kind)
     answer[answer] = kind[reply_to[answer]] == PacketKind.REQUEST
     # Answers take their request's flow: the two directions of a connection are two flows.
     connection = np.where(answer, flow[np.where(answer, reply_to, 0)], flow)
-    number = np.full(len(kind), -1, np.int64)  # row of the bundle -> received packet
-    number[row] = np.arange(len(row))
+    received = np.full(len(kind), -1, np.int64)  # row of the bundle -> received packet
+    received[row] = np.arange(len(row))
     # Each connection in order of time, an answer before what comes at the same instant: the last
     # answer before a packet is the running maximum of the answers' places.
     order = np.lexsort((~answer, time, connection))
@@ -155,17 +161,29 @@ def _answers_awaited(packets: pa.Table, row: Int64s) -> tuple[Int64s, Int64s]:
     last = last[row]
     known = (last >= 0) & (flow[row] >= 0)
     known[known] = connection[last[known]] == flow[row[known]]
-    parent = np.where(known, number[reply_to[last]], -1)
+    parent = np.where(known, received[reply_to[last]], -1)
     known &= (parent >= 0) & (parent < np.arange(len(row)))
     parent = np.where(known, parent, -1)
-    recorded = _int64(packets["think_ns"], null=-1)[row]
+    recorded = _times(trace, "think_ns")[row]
     think = np.where(recorded >= 0, recorded, time[row] - time[last])
     return parent, np.where(known, think, 0)
 
 
-def _int64(column: pa.ChunkedArray, null: int | None = None) -> Int64s:
+def _times(trace: Trace, name: str) -> Int64s:
+    """Return a column of times in ns, nulls as -1. Raises TraceError beyond the longest replay."""
+    times = _int64(trace.packets[name], null=-1)
+    beyond = np.flatnonzero(times > LONGEST_NS)
+    if len(beyond):
+        raise TraceError(
+            f"{trace.name}: packet {beyond[0]}: {name} = {times[beyond[0]]} is outside 0 to"
+            f" {LONGEST_NS} ns"
+        )
+    return times
+
+
+def _int64(column: pa.ChunkedArray, null: int) -> Int64s:
     """Return a column as int64, its nulls as `null`."""
-    if null is not None and column.null_count:
+    if column.null_count:
         column = column.cast(pa.int64()).fill_null(null)
     values: Int64s = column.to_numpy().astype(np.int64, copy=False)
     return values

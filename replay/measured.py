@@ -13,6 +13,7 @@ from replay.policy import Policy, parse_policy
 from replay.result import COUNTERS, CPU_WORK, LATENCIES, Row, Verdict
 from replay.summary import UNANSWERED
 from replay.trace.bundle import Trace
+from replay.trace.facts import number
 from replay.units import SECOND
 
 #: A load was measured where its offered rate differs from the one asked for by less than this.
@@ -51,7 +52,7 @@ def measurements(trace: Trace, host: Host, offer: Offered) -> Measurements:
     apart, else arrival to transmit.
     """
     duration_s = offer.workload.duration_ns / SECOND
-    rate = float(trace.manifest.get("offered_per_s") or 0.0) * offer.load
+    rate = number(trace, "offered_per_s") * offer.load
     rate = rate or requests_of(offer.workload) / duration_s
     ends = measured_ends(trace)
     same = ends == ARRIVAL_TO_TRANSMIT or host.client_ns == 0

@@ -141,3 +141,32 @@ def test_years_are_refused(tmp_path: Path) -> None:
     trace = write_trace(tmp_path / "years.trace", {}, {"packets": packets})
     with pytest.raises(TraceError, match="lasts 100,000,000 s; a replay lasts 1 ns to 86,400 s"):
         offered(trace, HOST, load=1.0, arrivals="auto")
+
+
+@pytest.mark.parametrize(
+    ("packets", "manifest", "message"),
+    [
+        ([(5, {}), (4, {})], {}, "arrival_ns is not sorted from 0 on"),
+        ([(-1, {}), (4, {})], {}, "arrival_ns is not sorted from 0 on"),
+        ([(0, {"service_ns": 1 << 62})], {}, "packet 0: service_ns = .* is outside 0 to"),
+        ([(0, {}), (1 << 60, {})], {"duration_ns": 9}, "packet 1: arrival_ns = .* is outside"),
+        ([(0, {}), (1 << 60, {})], {}, "lasts .* s; a replay lasts 1 ns to 86,400 s"),
+        ([(0, {})], {"duration_ns": "long"}, "json: duration_ns = 'long' is no number from 0 on"),
+        ([(0, {})], {"duration_ns": -1}, "json: duration_ns = -1 is no number from 0 on"),
+        ([(0, {})], {"duration_ns": True}, "json: duration_ns = True is no number from 0 on"),
+    ],
+)
+def test_what_no_recording_holds_is_refused(
+    tmp_path: Path,
+    packets: list[tuple[int, dict[str, int]]],
+    manifest: dict[str, Any],
+    message: str,
+) -> None:
+    rows = [packet(PacketKind.REQUEST, at, **more) for at, more in packets]
+    with pytest.raises(TraceError, match=message):
+        offer(bundle(tmp_path, rows, **manifest))
+
+
+def test_an_answer_to_nothing_that_was_recorded_is_none(tmp_path: Path) -> None:
+    rows = [packet(PacketKind.TX, 1, 1, reply_to=1 << 40), packet(PacketKind.REQUEST, 2)]
+    assert offer(bundle(tmp_path, rows, loop="closed")).mode == "open"

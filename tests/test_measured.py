@@ -3,12 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
 from replay.arrivals import offered
 from replay.errors import TraceError
 from replay.measured import Measurements, measured_policy, measurements, with_error
-from replay.trace.bundle import Trace
+from replay.trace.bundle import Trace, write_trace
 from tests.tiny import HOST, tiny_trace
 
 
@@ -97,3 +98,21 @@ def test_the_measured_policy_is_a_name_or_a_table_with_one(tmp_path: Path) -> No
 def test_fewer_answers_than_requests_is_saturated(tmp_path: Path) -> None:
     trace = tiny_trace(tmp_path, manifest={"offered_per_s": 204.5})
     assert truth(trace).rows["base"].verdict == "ok"  # 200 of 201 offered when it was measured
+
+
+def test_a_table_of_few_metrics_is_a_row_of_few_values(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    few = pc.equal(trace.outcomes["metric"], "irqs")
+    outcomes = {"outcomes": trace.outcomes.filter(few), "packets": trace.packets}
+    row = truth(write_trace(tmp_path / "few.trace", trace.manifest, outcomes)).rows["base"]
+    assert row.irqs == 150
+    assert row.verdict is None
+    assert row.latency_at is None
+    assert row.cpu_busy_pct is None
+    assert row.packets_per_poll is None
+    assert row.intervals == {"irqs": (149.0, 152.0)}
+
+
+def test_a_rate_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="offered_per_s = 'many' is no number"):
+        truth(tiny_trace(tmp_path, manifest={"offered_per_s": "many"}))

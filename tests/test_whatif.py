@@ -3,12 +3,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from replay.errors import PolicyError, TraceError
 from replay.host import write_host
 from replay.policy import Policy
 from replay.report import FORMATS
+from replay.trace.bundle import write_trace
+from replay.trace.schema import EVENTS, EventKind
 from replay.whatif import what_if
 from tests.tiny import HOST, tiny_trace
 
@@ -141,6 +144,20 @@ def test_a_host_from_a_file(tmp_path: Path) -> None:
     result = what_if(trace.path, ["base"], host=tmp_path / "host.toml")
     assert result.host == "mine"
     assert result.rows == what_if(trace, ["base"], host=HOST).rows
+
+
+def test_a_recording_with_events_is_its_own_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = tiny_trace(tmp_path)
+    poll = {"time_ns": 1, "cpu": 1, "kind": int(EventKind.POLL)}
+    events = pa.Table.from_pylist([poll], schema=EVENTS)
+    tables = {"packets": trace.packets, "events": events}
+    traced = write_trace(tmp_path / "traced.trace", trace.manifest, tables)
+    monkeypatch.setattr("replay.calibrate.calibrate", lambda it: replace(HOST, name=it.name))
+    result = what_if(traced, ["base"])
+    assert result.host == "traced"
+    assert not any("generic" in note for note in result.notes)
 
 
 def test_policies_may_be_objects(tmp_path: Path) -> None:

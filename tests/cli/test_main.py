@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from replay.cli import run
+from replay.cli import main, run
 from tests.tiny import tiny_trace
 
 HEAVY = {"numpy", "numba", "polars", "pyarrow", "altair"}
@@ -59,6 +60,24 @@ def test_a_full_disk_is_one_line_and_status_2() -> None:
         os.close(full)
     assert done.returncode == 2
     assert done.stderr == "replay: output: No space left on device\n"
+
+
+def test_an_error_of_the_system_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object, **__: object) -> str:
+        raise OSError(errno.EIO, "Input/output error", "some.trace")
+
+    monkeypatch.setattr("replay.report.policies.policy_table", failing)
+    assert run(["policies"]) == 2
+    assert capfd.readouterr().err == "replay: some.trace: Input/output error\n"
+
+
+def test_the_exit_status_is_the_processs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["replay", "--nonsense"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
 
 
 def test_a_reader_that_goes_away_is_met_with_silence() -> None:

@@ -68,3 +68,20 @@ def test_the_frame_has_the_columns_of_the_tsv(result: Result) -> None:
 def test_a_bar_in_a_name_ends_no_cell(result: Result) -> None:
     odd = replace(result, rows=(replace(result.rows[0], policy="a|b"),))
     assert "| a\\|b (measured) |" in FORMATS["md"](odd)
+
+
+def test_a_queue_stands_under_its_policy(result: Result) -> None:
+    row = replace(result.rows[1], queue=7)
+    assert "\n  queue 7 " in FORMATS["table"](replace(result, rows=(row,)))
+    assert "\n| queue 7 |" in FORMATS["md"](replace(result, rows=(row,)))
+
+
+def test_verbose_tells_the_spread_where_a_row_was_measured(result: Result) -> None:
+    row = replace(result.rows[0], intervals={"irqs": (1_234.0, 1_299_999.0)})
+    text = FORMATS["table"](replace(result, rows=(row,)), verbose=True)
+    assert text.rstrip().endswith("irqs 1.23k..1.3M")
+
+
+def test_a_poll_that_found_nothing_has_no_size(result: Result) -> None:
+    row = replace(result.rows[1], polls=3, polls_empty=3)
+    assert row.packets_per_poll is None
