@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 from replay.arrivals import Offered, requests_of
@@ -130,6 +131,8 @@ def _by_scenario(trace: Trace) -> dict[tuple[str, float], dict[str, Spread]]:
     """Return the outcomes table by policy and offered rate, then by metric."""
     found: dict[tuple[str, float], dict[str, Spread]] = {}
     for line in trace.outcomes.to_pylist():
+        if not all(isfinite(line[name]) for name in ("offered_per_s", "median", "q1", "q3")):
+            raise TraceError(f"{trace.path}/outcomes.arrow: {line['metric']} is not finite")
         spreads = found.setdefault((line["policy"], line["offered_per_s"]), {})
         spreads[line["metric"]] = Spread(
             line["median"], line["q1"], line["q3"], line["repetitions"], line["method"]

@@ -51,9 +51,10 @@ def summarise(
         cpu_pct=cpu,
         verdict=verdict(outcome, offered),
         cpu_thread_pct=(cpu["kernel"] or 0.0) + (cpu["app"] or 0.0),
-        latency=outcome.latency,
+        # Charts show all queues together: a thousand queues' histograms are not worth their place.
+        latency=outcome.latency if queue is None else None,
         client_ns=client_ns,
-        poll_sizes=outcome.poll_sizes,
+        poll_sizes=outcome.poll_sizes if queue is None else None,
     )
 
 

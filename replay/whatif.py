@@ -6,9 +6,9 @@ open trace -> lay out -> split into islands -> replay each island -> merge outco
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial, reduce
+from functools import partial
 from itertools import islice
 
 from replay.arrivals import offered, split
@@ -63,7 +63,7 @@ def what_if(
     layout = lay_out(trace, queues, indirection)
     recorded = split(offer, queue_of_packets(trace, offer, None))
     laid_out = recorded
-    if layout:
+    if layout and (layout.queues, len(recorded)) != (1, 1):
         laid_out = split(offer, queue_of_packets(trace, offer, layout), layout.queues)
 
     truth = measurements(trace, costs, offer)
@@ -74,7 +74,7 @@ def what_if(
         for scenario in asked
         for row in present(
             scenario,
-            list(islice(outcomes, len(scenario.islands))),
+            islice(outcomes, len(scenario.islands)),
             truth,
             comparable=scenario.islands is recorded,
             per_queue=per_queue,
@@ -99,7 +99,7 @@ def replay_all(asked: Sequence[Scenario], threads: int | None = None) -> Iterato
 
 def present(
     scenario: Scenario,
-    outcomes: Sequence[Outcome],
+    outcomes: Iterable[Outcome],
     truth: Measurements,
     *,
     comparable: bool,
@@ -110,7 +110,6 @@ def present(
     The measured row stands before the model's, and after an alternative's. It is there only where
     it is `comparable`: measured on that layout.
     """
-    islands = scenario.islands
     summary = partial(
         summarise,
         kind=scenario.kind,
@@ -119,14 +118,17 @@ def present(
         latency_at=truth.latency_at,
         client_ns=truth.client_ns,
     )
-    whole = reduce(Outcome.merge, outcomes)
+    islands = scenario.islands
+    whole: Outcome | None = None
+    queues: list[Row] = []
+    for island, outcome in zip(islands, outcomes, strict=True):  # merged as they come: they are big
+        whole = outcome if whole is None else whole.merge(outcome)
+        if per_queue:
+            queues.append(summary(outcome, offered=island.requests, queue=island.queue))
+    assert whole is not None
     beside = truth.rows.get(scenario.policy.name) if comparable else None
-    rows = [with_error(summary(whole, offered=sum(item.requests for item in islands)), beside)]
-    if per_queue:
-        rows += [
-            summary(outcome, offered=island.requests, queue=island.queue)
-            for island, outcome in zip(islands, outcomes, strict=True)
-        ]
+    together = summary(whole, offered=sum(island.requests for island in islands))
+    rows = [with_error(together, beside), *queues]
     if beside is None:
         return rows
     return [beside, *rows] if scenario.kind == "model" else [*rows, beside]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -10,6 +11,7 @@ from replay.arrivals import offered
 from replay.errors import TraceError
 from replay.measured import Measurements, measured_policy, measurements, with_error
 from replay.trace.bundle import Trace, write_trace
+from replay.trace.schema import OUTCOMES
 from tests.tiny import HOST, tiny_trace
 
 
@@ -116,3 +118,13 @@ def test_a_table_of_few_metrics_is_a_row_of_few_values(tmp_path: Path) -> None:
 def test_a_rate_that_is_no_number_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="offered_per_s = 'many' is no number"):
         truth(tiny_trace(tmp_path, manifest={"offered_per_s": "many"}))
+
+
+def test_a_measurement_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    lines = trace.outcomes.to_pylist()
+    lines[0]["median"] = float("nan")
+    outcomes = {"outcomes": pa.Table.from_pylist(lines, schema=OUTCOMES), "packets": trace.packets}
+    odd = write_trace(tmp_path / "odd.trace", trace.manifest, outcomes)
+    with pytest.raises(TraceError, match=r"outcomes\.arrow: requests is not finite"):
+        truth(odd)

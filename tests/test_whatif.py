@@ -121,6 +121,11 @@ def test_a_layout_leaves_the_model_as_recorded(tmp_path: Path) -> None:
     assert any("published verification key" in note for note in result.notes)
 
 
+def test_one_queue_of_one_is_as_recorded(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    assert what_if(trace, host=HOST, queues=1).rows == what_if(trace, host=HOST).rows
+
+
 def test_any_number_of_threads_gives_the_same(tmp_path: Path) -> None:
     trace = tiny_trace(tmp_path)
     texts = {
