@@ -94,7 +94,7 @@ def _decode(path: Path, data: Bytes) -> tuple[PerfFile, PerfPoints]:
     if perf_header.TRACING_DATA not in header.features:
         walked = walk(data, header.data_start, header.data_end)
         _refuse_compressed(path, walked)
-        if header.cut:
+        if header.cut or header.missing:
             raise TraceError(
                 f"{path}: cut: perf writes the layout of its {walked.counts[SAMPLE]} samples at"
                 " the end, which is missing; let perf record end by itself or by Ctrl-C"

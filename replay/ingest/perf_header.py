@@ -54,6 +54,7 @@ class PerfHeader:
     data_end: int  # never beyond the file
     cut: bool  # the recording was killed, or the file's tail is missing
     features: dict[int, tuple[int, int]] = field(default_factory=dict)  # bit: (start, end)
+    missing: int = 0  # features that lie beyond the end of the file
 
 
 def read_header(path: Path, data: bytes | memoryview) -> PerfHeader:
@@ -82,7 +83,8 @@ def read_header(path: Path, data: bytes | memoryview) -> PerfHeader:
     cut = length == 0 or start + length > len(data)
     end = len(data) if cut else start + length
     features = {} if cut else _read_features(data, end, bits)
-    return PerfHeader(attrs, start, end, cut, features)
+    missing = sum(word.bit_count() for word in bits) - len(features)
+    return PerfHeader(attrs, start, end, cut, features, missing)
 
 
 def _read_attrs(

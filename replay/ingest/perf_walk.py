@@ -29,6 +29,7 @@ LOST, COMM, SAMPLE, LOST_SAMPLES = 2, 3, 9, 13
 AUXTRACE, COMPRESSED, COMPRESSED2 = 71, 81, 83
 TYPES = 128  # types counted apart; greater ones are counted together as the last
 _HEADER = 8
+_NO_CPU = (1 << 31) - 1  # greater than any
 
 #: Of no tracepoint that is known.
 UNKNOWN_SLOT = 255
@@ -153,7 +154,7 @@ def index_samples(
                     return found, found_others, at, at
                 else:
                     index.time[found] = load64(data, at + layouts[row, TIME])
-                    index.cpu[found] = load32(data, at + layouts[row, CPU])
+                    index.cpu[found] = min(load32(data, at + layouts[row, CPU]), _NO_CPU)
                     index.raw[found] = begin
                     index.slot[found] = slot
                     found += 1

@@ -112,15 +112,14 @@ def true_arrivals(events: Columns, arrivals: Arrivals, device: int, peer: int) -
     start = end - np.maximum(events.duration[polls[ended]], 0)
     last = np.searchsorted(received, end, side="right")
     seen = np.maximum(np.where(last > 0, received[np.maximum(last - 1, 0)], 0), start)
-    before = np.searchsorted(sent, seen - _ON_THE_WIRE_NS)
+    before = np.searchsorted(sent, seen - _ON_THE_WIRE_NS, side="right")
     empty = before == np.searchsorted(sent, end, side="right")
     sent_to, received_to = before[empty], last[empty]
-    for one, other in zip(range(len(sent_to) - 1), range(1, len(sent_to)), strict=True):
-        packets = received_to[other] - received_to[one]
-        if packets and packets == sent_to[other] - sent_to[one]:
-            mine = sent[sent_to[one] : sent_to[other]]
-            if np.all(mine <= received[received_to[one] : received_to[other]]):
-                truth[received_to[one] : received_to[other]] = mine
+    for one in np.flatnonzero(np.diff(received_to) > 0):
+        first, last_one = received_to[one], received_to[one + 1]
+        mine = sent[sent_to[one] : sent_to[one + 1]]
+        if len(mine) == last_one - first and np.all(mine <= received[first:last_one]):
+            truth[first:last_one] = mine
     return truth
 
 

@@ -98,7 +98,7 @@ def find_events(
             if 0 < napis.expires[napi] <= time:
                 napis.fired[napi], napis.expires[napi] = 1, 0
             cause = poll_cause(napi, tid, cpu, known, cpus, in_epoll, woken, napis, time)
-            budget = points.other[place]
+            budget = _whole(points.other[place])
             napis.full[napi] = value >= budget and budget > 0
             if cpus.gro_napi[cpu] > 0:
                 napis.id[napi] = cpus.gro_napi[cpu]
@@ -169,7 +169,7 @@ def find_events(
         elif kind in (_EPOLL_WAIT, _EPOLL_RETURN):
             in_epoll[tid] = kind == _EPOLL_WAIT
             if kind == _EPOLL_WAIT:
-                budget = max(points.other[place], NO_BUDGET)
+                budget = _whole(points.other[place])
             cpus.polled[cpu] = time if kind == _EPOLL_WAIT else -1
             cpus.timer[cpu] = NO_NAPI
             end_busy_run(cpu, cpus, events)
@@ -188,6 +188,12 @@ def find_events(
     for cpu in range(len(cpus.busy)):
         end_busy_run(cpu, cpus, events)
     return rows
+
+
+@jit_in_place
+def _whole(number: int) -> int:
+    """Return a count as the budget column can hold it; NO_BUDGET for none."""
+    return min(max(number, NO_BUDGET), (1 << 31) - 1)
 
 
 @jit_in_place
