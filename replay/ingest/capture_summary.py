@@ -131,7 +131,7 @@ def _lost(told: Told, findings: Findings, timed: Timed) -> None:
         told.lost.append(f"{findings.dropped:,} packets were dropped by the capture, it says")
     if timed.steps:
         told.lost.append(f"the clock was set back by a second or more {len(timed.steps):,} times")
-    status = np.bincount(timed.columns.status, minlength=len(PacketStatus))
+    status = {kind: np.count_nonzero(timed.columns.status == kind) for kind in PacketStatus}
     for kind, what in (
         (PacketStatus.CUT, "cut by the snap length within their headers"),
         (PacketStatus.MALFORMED, "malformed"),

@@ -16,14 +16,14 @@ from replay.trace import schema
 Int64s = npt.NDArray[np.int64]
 
 
-def packets_table(timed: Timed, flow: npt.NDArray[np.int32], messages: Messages) -> pa.Table:
-    """Return the packets table; negative numbers in the columns mean null. `flow` is by packet."""
+def packets_table(timed: Timed, messages: Messages) -> pa.Table:
+    """Return the packets table; negative numbers in the columns mean null."""
     columns = timed.columns
     known: dict[str, Any] = {
         "arrival_ns": columns.time,
         "earliest_ns": timed.earliest,
         "latest_ns": timed.latest,
-        "flow": flow,
+        "flow": messages.flow,
         "device": columns.device,
         "length": columns.length,
         "payload": columns.payload,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place, jit_inline
 
 Int64s = npt.NDArray[np.int64]
 
@@ -27,7 +27,7 @@ class FlowTable(NamedTuple):
     slots: npt.NDArray[np.int32]  # flow + 1; 0 is free
 
 
-@jit
+@jit_inline
 def pack(port: int, other_port: int, protocol: int, six: bool, vlan: int) -> int:
     """Return a key's last word: ports, protocol, whether IPv6, and vlan (-1 without)."""
     return port << 40 | other_port << 24 | protocol << 16 | int(six) << 15 | (vlan + 1)
@@ -65,7 +65,7 @@ def with_room(table: FlowTable, flows: int, more: int) -> FlowTable:
     return larger
 
 
-@jit
+@jit_in_place
 def number_flows(
     wanted: Int64s,
     rows: int,
@@ -107,25 +107,21 @@ def number_flows(
     return flows
 
 
-@jit
+@jit_inline
 def _hash(a: int, b: int, c: int, d: int, e: int) -> int:
-    """Mix a key. Halves times 27-bit constants: the sum of ten stays below 2 ** 63."""
+    """Mix a key. Halves times 27-bit constants: the sum of six stays below 2 ** 62."""
     low = 0xFFFF_FFFF
+    source, destination = (a << 7) ^ a ^ b, (c << 9) ^ c ^ d
     mixed = (
-        (a & low) * 0x4F1BBCD
-        + (a >> 32 & low) * 0x6C8E945
-        + (b & low) * 0x7A1F3E1
-        + (b >> 32 & low) * 0x5B2D6A9
-        + (c & low) * 0x6A09E67
-        + (c >> 32 & low) * 0x510E527
-        + (d & low) * 0x73C6EF3
-        + (d >> 32 & low) * 0x4A54FF5
-        + (e & low) * 0x7654321
-        + (e >> 32 & low) * 0x5F1D36F
+        (source & low) * 0x4F1BBCD
+        + (source >> 32 & low) * 0x6C8E945
+        + (destination & low) * 0x7A1F3E1
+        + (destination >> 32 & low) * 0x5B2D6A9
+        + (e & low) * 0x6A09E67
+        + (e >> 32 & low) * 0x510E527
     )
     mixed = (mixed >> 32 ^ mixed) & low
-    mixed = mixed * 0x5851F42D & 0x3FFF_FFFF_FFFF_FFFF
-    return mixed >> 29
+    return (mixed * 0x5851F42D & 0x3FFF_FFFF_FFFF_FFFF) >> 29
 
 
 def reverse_flows(table: FlowTable, flows: int) -> Int64s:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from replay.errors import TraceError
 from replay.ingest.ingested import Ingested
 from replay.ingest.sniff import sniff
-from replay.trace.bundle import write_trace
+from replay.trace.bundle import bundle_writer, write_manifest, write_table, write_trace
+from replay.trace.schema import TABLES
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,37 @@ def ingest(
     place = Path(output)
     if place.exists():  # said before the work, and by the writer again
         raise TraceError(f"{place}: already exists; name another bundle or remove it")
-    read = _read(Path(sources[0]), server)
-    write_trace(place, read.manifest, read.tables, compress)
+    source = Path(sources[0])
+    if sniff(source) == "perf":
+        read = _ingest_perf(source, place, server, compress)
+    else:
+        read = _ingest_capture(source, place, server, compress)
     return Summary(place, read.found, read.inferred, read.lost)
 
 
-def _read(source: Path, server: str | None) -> Ingested:
-    """Read one source by its own format. Imports are here so that each pays only for its own."""
-    if sniff(source) == "perf":
-        if server is not None:
-            raise TraceError(f"{source}: --server is for packet captures; this is perf.data")
-        from replay.ingest.perf import read_perf
+def _ingest_perf(source: Path, place: Path, server: str | None, compress: str | None) -> Ingested:
+    """Read perf.data and write its bundle."""
+    if server is not None:
+        raise TraceError(f"{source}: --server is for packet captures; this is perf.data")
+    from replay.ingest.perf import read_perf  # here: each format pays for its own imports only
 
-        return read_perf(source)
-    from replay.ingest.pcap import read_capture
+    read = read_perf(source)
+    write_trace(place, read.manifest, read.tables, compress)
+    return read
 
-    return read_capture(source, server=server)
+
+def _ingest_capture(
+    source: Path, place: Path, server: str | None, compress: str | None
+) -> Ingested:
+    """Read a capture and write its bundle, while another thread hashes it."""
+    from replay.ingest.pcap import OpenCapture
+
+    capture = OpenCapture(source)
+    with ThreadPoolExecutor(1) as other:
+        entry = other.submit(capture.source)
+        read = capture.read(server)
+        with bundle_writer(place) as folder:
+            for name, schema in TABLES.items():
+                write_table(folder, name, read.tables.get(name, schema.empty_table()), compress)
+            write_manifest(folder, {"sources": [entry.result()], **read.manifest})
+    return read

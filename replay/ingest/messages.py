@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place, jit_inside
 from replay.ingest.headers import (
     ACK,
     END_OF_MESSAGE,
@@ -52,6 +52,7 @@ _STATE_COLUMNS = 6
 class Messages(NamedTuple):
     """Each of shape (packets,); NONE where there is none."""
 
+    flow: npt.NDArray[np.int32]  # row of the flows table
     kind: npt.NDArray[np.uint8]  # PacketKind
     reply_to: Int64s  # row
     think: Int64s  # ns
@@ -67,7 +68,7 @@ class Counts(NamedTuple):
     repeated: int  # TCP segments seen before
 
 
-@jit
+@jit_in_place
 def summarise_flows(columns: Columns, statistics: Int64s) -> None:
     """Write first and last time, packets, bytes and `asks` (see server) of every flow."""
     for row in range(len(columns.flow)):
@@ -85,28 +86,34 @@ def summarise_flows(columns: Columns, statistics: Int64s) -> None:
 
 
 def find_messages(
-    columns: Columns, side: npt.NDArray[np.int8], connection: Int64s
+    columns: Columns, side: npt.NDArray[np.int8], connection: Int64s, order: Int64s
 ) -> tuple[Messages, Counts]:
     """Return each packet's kind, the request it answers or acknowledges, and think times.
 
-    `columns` is in order of time; `side` and `connection` are by flow.
+    `columns` is in order of time; `side` and `connection` are by flow; row i of the flows table is
+    flow order[i]. The flows of `columns` become rows of that table.
     """
     rows = len(columns.time)
     messages = Messages(
+        columns.flow,
         np.empty(rows, dtype=np.uint8),
         np.empty(rows, dtype=np.int64),
         np.empty(rows, dtype=np.int64),
     )
     state = np.full((len(side), _STATE_COLUMNS), NONE, dtype=np.int64)
     following = np.empty(rows, dtype=np.int64)
-    return messages, Counts(*_follow(columns, side, connection, messages, state, following))
+    number = np.empty(len(order), dtype=np.int32)
+    number[order] = np.arange(len(order))
+    seen = _follow(columns, side, connection, number, messages, state, following)
+    return messages, Counts(*seen)
 
 
-@jit
+@jit_in_place
 def _follow(
     columns: Columns,
     side: npt.NDArray[np.int8],
     connection: Int64s,
+    number: npt.NDArray[np.int32],
     messages: Messages,
     state: Int64s,
     next_request: Int64s,
@@ -155,10 +162,12 @@ def _follow(
                 reply_to = one[_ANSWERED]
         messages.kind[row] = kind
         messages.reply_to[row] = reply_to
+        if flow >= 0:
+            messages.flow[row] = number[flow]
     return requests, answers, following, overlapping, repeated
 
 
-@jit
+@jit_inside
 def _request(
     row: int, one: Int64s, columns: Columns, messages: Messages, next_request: Int64s
 ) -> int:
@@ -179,7 +188,7 @@ def _request(
     return waited
 
 
-@jit
+@jit_inside
 def _answer(one: Int64s, marks: int, next_request: Int64s) -> int:
     """Return the request that a packet of the server with these marks answers, or NONE."""
     if one[_ANSWERED] == NONE:

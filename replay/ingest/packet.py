@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 from replay.ingest.flows import (
     KEY_WORDS,
     MAPPED,
@@ -106,7 +106,7 @@ def _larger(columns: Columns, rows: int, room: int) -> Columns:
     return larger
 
 
-@jit
+@jit_in_place
 def _read_headers(
     data: Bytes,
     block: Int64s,
@@ -158,7 +158,7 @@ def _read_headers(
         devices[row] = block[row, 4]
 
 
-@jit
+@jit_in_place
 def _mark_repeats(
     flows: npt.NDArray[np.int32],
     payloads: npt.NDArray[np.int32],

@@ -6,15 +6,15 @@ import mmap
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from replay.errors import TraceError
 from replay.ingest import capture_summary as summary
 from replay.ingest.capture_tables import flows_table, gaps_table, packets_table
-from replay.ingest.flows import NO_FLOW
 from replay.ingest.ingested import Ingested, source_entry
 from replay.ingest.messages import ASKS, PACKETS, STATISTICS, find_messages, summarise_flows
 from replay.ingest.packet import decode_capture
@@ -47,23 +47,36 @@ def read_capture(path: str | os.PathLike[str], *, server: str | None = None) -> 
     of a connection's two flows, the one to the server stands first. Raises TraceError where the
     file cannot be read or `server` is not in it; a file cut or damaged later is read up to there.
     """
-    place = Path(path)
-    named = None if server is None else parse_server(server)
-    kind = sniff(place)
-    if kind not in _CAPTURES:
-        raise TraceError(f"{place}: is {kind}, not a packet capture")
-    data = map_file(place)
+    capture = OpenCapture(path)
     with ThreadPoolExecutor(1) as other:
-        source = other.submit(source_entry, place)  # hashes while this thread decodes
-        tables, manifest, told = _read(data, _CAPTURES[kind](data, str(place)), named)
-        sources = [{**source.result(), "format": kind}]
-    return Ingested(tables, {"sources": sources, **manifest}, told.found, told.inferred, told.lost)
+        source = other.submit(capture.source)  # hashes while this thread decodes
+        read = capture.read(server)
+        return replace(read, manifest={"sources": [source.result()], **read.manifest})
 
 
-def _read(
-    data: Bytes, capture: Capture, named: Server | None
-) -> tuple[dict[str, pa.Table], Manifest, summary.Told]:
-    """Return the tables, the manifest but its sources, and the lines of a summary."""
+class OpenCapture:
+    """A capture whose header was read. Raises TraceError where it cannot be."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._kind = sniff(self._path)
+        if self._kind not in _CAPTURES:
+            raise TraceError(f"{self._path}: is {self._kind}, not a packet capture")
+        self._data = _map(self._path)
+        self._capture = _CAPTURES[self._kind](self._data, str(self._path))
+
+    def source(self) -> dict[str, Any]:
+        """Return the manifest's entry; takes longer than to decode."""
+        return {**source_entry(self._path, self._data.data), "format": self._kind}
+
+    def read(self, server: str | None) -> Ingested:
+        """Return what read_capture does, but for the manifest's sources; once."""
+        named = None if server is None else parse_server(server)
+        return _read(self._data, self._capture, named)
+
+
+def _read(data: Bytes, capture: Capture, named: Server | None) -> Ingested:
+    """Return tables, manifest and lines of a summary."""
     decoded = decode_capture(data, capture)
     timed = settle_times(decoded.columns)
     statistics = np.zeros((decoded.flows, STATISTICS), dtype=np.int64)
@@ -71,13 +84,11 @@ def _read(
     ends = ends_of(decoded.table, decoded.flows)
     asks = statistics[:, ASKS]
     side, server = sides(ends, named or infer_server(ends, asks, statistics[:, PACKETS]), asks)
-    messages, counts = find_messages(timed.columns, side, ends.connection)
     order = server_first(ends, side)
-    number = np.full(decoded.flows + 1, NO_FLOW, dtype=np.int32)  # the last is for no flow
-    number[order] = np.arange(decoded.flows)
+    messages, counts = find_messages(timed.columns, side, ends.connection, order)
     told = summary.tell(capture.findings, timed, ends, side, server, counts)
     tables = {
-        "packets": packets_table(timed, number[timed.columns.flow], messages),
+        "packets": packets_table(timed, messages),
         "flows": flows_table(decoded.table, order, statistics),
         "gaps": gaps_table(summary.gaps(capture.findings, timed)),
     }
@@ -92,10 +103,10 @@ def _read(
         "server": summary.server_entry(server),
         "host": {},
     }
-    return tables, manifest, told
+    return Ingested(tables, manifest, told.found, told.inferred, told.lost)
 
 
-def map_file(path: Path) -> Bytes:
+def _map(path: Path) -> Bytes:
     """Return a file's bytes, memory-mapped and read-only. Raises TraceError where it cannot."""
     try:
         with path.open("rb") as file:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 from replay.errors import TraceError
 from replay.ingest.records import (
     BLOCK,
@@ -69,7 +69,7 @@ class PcapCapture:
             yield block, rows, at
 
 
-@jit
+@jit_in_place
 def _walk(
     data: Bytes, at: int, big: bool, unit: int, header: int, swapped: bool, block: Int64s
 ) -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place, jit_inside
 from replay.ingest.records import (
     BLOCK,
     CUT,
@@ -32,7 +32,7 @@ _SECOND = 1_000_000_000
 _DROP_COUNT = 4  # option of an enhanced packet block
 
 
-@jit
+@jit_in_place
 def walk_section(
     data: Bytes, at: int, big: bool, interfaces: Int64s, block: Int64s
 ) -> tuple[int, int, int, int]:
@@ -75,7 +75,7 @@ def walk_section(
     return at, row, dropped, FULL
 
 
-@jit
+@jit_inside
 def _packet(
     data: Bytes,
     at: int,
@@ -117,7 +117,7 @@ def _packet(
     return True
 
 
-@jit
+@jit_inside
 def _nanoseconds(high: int, low: int, interfaces: Int64s, interface: int) -> int:
     """Return ticks, in two halves, as nanoseconds since 1970, rounded down; or NO_TIME."""
     if high >= 1 << 31:
@@ -140,7 +140,7 @@ def _nanoseconds(high: int, low: int, interfaces: Int64s, interface: int) -> int
     return time if 0 <= time < TIME_LIMIT else NO_TIME
 
 
-@jit
+@jit_inside
 def _drop_count(data: Bytes, at: int, end: int, big: bool) -> int:
     """Return the drop count among the options from `at` to `end`; 0 where there is none."""
     while at + 4 <= end:

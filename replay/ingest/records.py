@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_inline
 
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -71,20 +71,20 @@ def new_block() -> Int64s:
     return np.empty((BLOCK, 5), dtype=np.int64)
 
 
-@jit
+@jit_inline
 def u8(data: Bytes, at: int) -> int:
     """Return the byte at `at`, wide enough to compute with."""
-    return np.int64(data[at])  # type: ignore[return-value]
+    return np.int64(data[np.uint64(at)])  # type: ignore[return-value]
 
 
-@jit
+@jit_inline
 def u16(data: Bytes, at: int, big: bool) -> int:
     """Return the 16-bit number at `at`, in either byte order."""
     one, other = u8(data, at), u8(data, at + 1)
     return one << 8 | other if big else other << 8 | one
 
 
-@jit
+@jit_inline
 def u32(data: Bytes, at: int, big: bool) -> int:
     """Return the 32-bit number at `at`, in either byte order."""
     a, b, c, d = u8(data, at), u8(data, at + 1), u8(data, at + 2), u8(data, at + 3)
@@ -93,7 +93,7 @@ def u32(data: Bytes, at: int, big: bool) -> int:
     return d << 24 | c << 16 | b << 8 | a
 
 
-@jit
+@jit_inline
 def u64(data: Bytes, at: int) -> int:
     """Return the eight bytes at `at`, the first the highest, as a signed word."""
     return u32(data, at, True) << 32 | u32(data, at + 4, True)

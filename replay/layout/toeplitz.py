@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit
+from replay.engine.accelerate import jit_in_place
 from replay.layout.key import INPUT_BYTES, KEY_BYTES, VERIFICATION_KEY
 
 __all__ = ["VERIFICATION_KEY", "toeplitz"]
@@ -62,7 +62,7 @@ def _windows(key: bytes) -> npt.NDArray[np.int64]:
     return table
 
 
-@jit
+@jit_in_place
 def _hash(
     words: npt.NDArray[np.uint8],
     lengths: npt.NDArray[np.int64],
