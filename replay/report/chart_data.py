@@ -16,6 +16,9 @@ Records = list[dict[str, Any]]
 #: Points of a latency curve for each tenfold of 1 / (1 - q).
 POINTS = 40
 
+#: Factor on 1 / (1 - q) from one measured row's points to the next one's.
+BESIDE = 1.07
+
 #: Panels of the rates: counter and title.
 RATES = {
     "irqs": "device interrupts/s",
@@ -59,11 +62,14 @@ def latency_curves(result: Result) -> Records:
 
 
 def latency_points(result: Result) -> Records:
-    """Return the measured percentiles, with the middle half of the repetitions."""
+    """Return the measured percentiles, with the middle half of the repetitions.
+
+    Those of one percentile stand side by side, so that none hides another.
+    """
     records: Records = []
-    for row in whole_rows(result):
-        if row.kind != "measured":
-            continue
+    measured = [row for row in whole_rows(result) if row.kind == "measured"]
+    for place, row in enumerate(measured):
+        aside = BESIDE ** (place - (len(measured) - 1) / 2)
         for name, q in PERCENTILES.items():
             us = row.latency_us[name]
             if us is None:
@@ -71,6 +77,7 @@ def latency_points(result: Result) -> Records:
             low, high = (row.intervals or {}).get(f"latency_{name}", (us, us))
             interval = f"{microseconds(low)} to {microseconds(high)}"
             record = _latency(row, 1.0 / (1.0 - q), us)
+            record["tail"] = round(record["tail"] * aside, 6)
             records.append({**record, "low": low, "high": high, "interval": interval})
     return records
 

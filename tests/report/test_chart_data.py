@@ -59,6 +59,13 @@ def test_measured_percentiles_are_points_with_their_spread(result: Result) -> No
     assert points[0]["tail"] == 2.0
 
 
+def test_points_of_one_percentile_stand_side_by_side(result: Result) -> None:
+    measured = result.rows[0]
+    pair = replace(result, rows=(measured, replace(measured, policy="defer50")))
+    tails = [point["tail"] for point in latency_points(pair) if point["percentile"] == "50%"]
+    assert tails == [pytest.approx(2.0 / 1.07**0.5), pytest.approx(2.0 * 1.07**0.5)]
+
+
 def test_rates_have_the_spread_where_they_were_measured(result: Result) -> None:
     bars = {bar["row"]: bar for bar in rates(result, "irqs")}
     assert bars["base (measured)"] == {
