@@ -34,14 +34,15 @@ def end_busy_run(cpu: int, cpus: Cpu, events: Columns) -> None:
 @jit_in_place
 def _just_fired(time: int, cpu: int, cpus: Cpu) -> bool:
     """Whether a watchdog's handler is what this CPU is in."""
-    return bool(cpus.timer[cpu] != NO_NAPI and time - cpus.timer_time[cpu] <= _LATEST_WAKE_NS)
+    fired = cpus.timer_time[cpu]
+    return bool(fired >= 0 and time - fired <= _LATEST_WAKE_NS)
 
 
 @jit_in_place
 def wake_cause(time: int, tid: int, cpu: int, cpus: Cpu, in_epoll: Flags) -> int:
     """Return why a NAPI thread is woken: what the waking CPU was doing."""
     if _just_fired(time, cpu, cpus):
-        cpus.timer[cpu] = NO_NAPI
+        cpus.timer_time[cpu] = -1
         return _BY_TIMER
     if cpus.irq[cpu] < 0 and in_epoll[tid]:
         return _RESUME
@@ -54,7 +55,7 @@ def raise_cause(time: int, tid: int, cpu: int, cpus: Cpu, in_epoll: Flags) -> in
     if cpus.irq[cpu] >= 0:
         return _BY_IRQ
     if _just_fired(time, cpu, cpus):
-        cpus.timer[cpu] = NO_NAPI
+        cpus.timer_time[cpu] = -1
         return _BY_TIMER
     if cpus.softirq[cpu] >= 0:
         return _REPOLL
@@ -77,7 +78,7 @@ def pass_cause(
     if cpus.irq_seen[cpu]:
         return _BY_IRQ
     if _just_fired(time, cpu, cpus):
-        cpus.timer[cpu] = NO_NAPI
+        cpus.timer_time[cpu] = -1
         return _BY_TIMER
     if in_epoll[tid] and cpus.busy[cpu] >= 0:
         return _RESUME
@@ -114,7 +115,7 @@ def poll_cause(
             return waker
         if napis.full[napi]:
             return _REPOLL
-        if over or cpus.timer[cpu] == napi:
+        if over or (cpus.timer_time[cpu] >= 0 and cpus.timer[cpu] in (napi, NO_NAPI)):
             return _BY_TIMER
         return _THREAD
     if in_epoll[tid] or (known.softirqs and tid != 0):

@@ -107,7 +107,7 @@ def find_events(
             if began >= 0 and cause != UNKNOWN:
                 duration = time - began
             cpus.polled[cpu] = time
-            cpus.timer[cpu] = NO_NAPI
+            cpus.timer_time[cpu] = -1
             if cause == BUSY:
                 cpus.busy[cpu] = rows
             else:
@@ -117,7 +117,7 @@ def find_events(
             cpus.run[cpu] = rows
             cpus.run_start[cpu] = time
             cpus.polled[cpu] = -1
-            cpus.timer[cpu] = NO_NAPI
+            cpus.timer_time[cpu] = -1
             tid = value
             value = points.other[place]
         elif kind == known.wake:
@@ -134,7 +134,7 @@ def find_events(
             detail = points.other[place]
         elif kind in (_XMIT, _XMIT_DONE, _QUEUED):
             cpus.sent[cpu] = rows
-            cpus.timer[cpu] = NO_NAPI
+            cpus.timer_time[cpu] = -1
             if kind == _XMIT:
                 detail = points.other[place]
         elif kind == _SOFTIRQ_ENTRY:
@@ -171,7 +171,7 @@ def find_events(
             if kind == _EPOLL_WAIT:
                 budget = _whole(points.other[place])
             cpus.polled[cpu] = time if kind == _EPOLL_WAIT else -1
-            cpus.timer[cpu] = NO_NAPI
+            cpus.timer_time[cpu] = -1
             end_busy_run(cpu, cpus, events)
         events.time[rows] = time
         events.cpu[rows] = cpu

@@ -69,7 +69,7 @@ class Cpu(NamedTuple):
     irq: Int64s  # row of the handler
     irq_seen: Int64s  # since the last NET_RX pass
     raised: Int64s  # Cause of the pending NET_RX
-    timer: Int64s  # place of the NAPI whose watchdog has just fired
+    timer: Int64s  # place of the NAPI whose watchdog has just fired; NO_NAPI: not known which
     timer_time: Int64s
     busy: Int64s  # row of the last busy poll
     polled: Int64s  # end of the last poll in this run or pass

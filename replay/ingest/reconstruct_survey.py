@@ -48,9 +48,11 @@ def survey(points: Points, devices: int, watchdog: int | None = None) -> Survey:
     timers = np.empty((len(points.time), 2), np.int64)
     changes, fired, highest = _survey(points, counts, per_cpu, polled, timers)
     napis = np.unique(polled[:changes])
-    offset = 0
-    if watchdog is None:
-        watchdog, offset = _find_watchdog(napis, np.unique(timers[:fired], axis=0))
+    timers = np.unique(timers[:fired], axis=0)
+    if watchdog is not None:
+        timers = timers[timers[:, 1] == watchdog]
+    found, offset = _find_watchdog(napis, timers)
+    watchdog = found if watchdog is None else watchdog
     return Survey(counts, per_cpu, int(highest), napis, watchdog, offset)
 
 
