@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from replay import __version__
 from replay.arrivals import Offered, requests_of
 from replay.host import Host
@@ -60,6 +62,10 @@ def assumptions(
         notes.append("the recording lacks the answers that closed arrivals wait for: they are open")
     if layout is not None and layout.key == VERIFICATION_KEY:
         notes.append("flows are hashed with the published verification key: none was recorded")
+    if layout is not None and layout.queues > 1:
+        bare = int(np.count_nonzero(trace.packets["flow"].is_null().to_numpy()[offer.row]))
+        if bare:
+            notes.append(f"{bare:,} packets have no flow to hash: queue 0 takes them")
     if truth.policy is None:
         notes.append("the recording does not name its policy: there is no measured row")
     elif truth.policy.name not in truth.rows:

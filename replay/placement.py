@@ -46,7 +46,8 @@ def recorded_key(trace: Trace) -> bytes | None:
 def queue_of_packets(trace: Trace, offer: Offered, layout: Layout | None) -> Int64s | None:
     """Return the queue of each received packet, shape (packets,); None where there is only one.
 
-    A packet of no flow (ARP, for one) is not hashed: queue 0 takes it.
+    A packet of no flow (ARP, for one) is not hashed: queue 0 takes it. Raises TraceError where no
+    packet has one.
     """
     if layout is None:
         recorded = trace.packets["queue"]
@@ -59,6 +60,8 @@ def queue_of_packets(trace: Trace, offer: Offered, layout: Layout | None) -> Int
     from replay.layout.queues import queue_of_flows
 
     flow = trace.packets["flow"].cast("int64").fill_null(-1).to_numpy()[offer.row]
+    if not np.any(flow >= 0):
+        raise TraceError(f"{trace.name}: holds no flows to hash onto {layout.queues} queues")
     of_flow = queue_of_flows(trace.flows, layout)
     if len(flow) and flow.max() >= len(of_flow):
         raise TraceError(f"{trace.name}: packets name flow {flow.max()} of {len(of_flow)}")

@@ -8,16 +8,17 @@ import pyarrow.compute as pc
 
 from replay.arrivals import offered
 from replay.describe import assumptions, head
+from replay.layout import Layout
 from replay.measured import measurements
 from replay.trace import schema
 from replay.trace.bundle import Trace, write_trace
 from tests.tiny import HOST, tiny_trace
 
 
-def notes(trace: Trace, arrivals: str = "auto") -> list[str]:
+def notes(trace: Trace, arrivals: str = "auto", layout: Layout | None = None) -> list[str]:
     offer = offered(trace, HOST, load=1.0, arrivals=arrivals)
     truth = measurements(trace, HOST, offer)
-    return assumptions(trace, HOST, offer, truth, None, asked_for=arrivals)
+    return assumptions(trace, HOST, offer, truth, layout, asked_for=arrivals)
 
 
 def with_gaps(trace: Trace, folder: Path, *gaps: dict[str, Any]) -> Trace:
@@ -58,3 +59,16 @@ def test_what_the_recording_lost_is_said(tmp_path: Path) -> None:
 
 def test_how_it_was_measured_is_said(tmp_path: Path) -> None:
     assert "measured: median of 5 repetitions, counted" in notes(tiny_trace(tmp_path))
+
+
+def test_packets_that_cannot_be_hashed_are_counted(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    lines = trace.packets.to_pylist()
+    lines[0]["flow"] = lines[1]["flow"] = None  # of two packets, one is the host's own
+    packets = pa.Table.from_pylist(lines, schema=schema.PACKETS)
+    tables = {"packets": packets, "flows": trace.flows}
+    bare = write_trace(tmp_path / "bare.trace", trace.manifest, tables)
+    said = "1 packets have no flow to hash: queue 0 takes them"
+    assert said in notes(bare, layout=Layout(4))
+    assert said not in notes(bare)
+    assert said not in notes(trace, layout=Layout(4))

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -65,10 +64,19 @@ def test_all_packets_of_a_flow_go_to_one_queue_of_the_layout(tmp_path: Path) -> 
 
 def test_a_packet_of_no_flow_goes_to_queue_0(tmp_path: Path) -> None:
     trace = tiny_trace(tmp_path)
-    bare = requeued(trace, tmp_path, flow=[None] * trace.packets.num_rows)
+    flows = trace.packets["flow"].to_pylist()
+    bare = requeued(trace, tmp_path, flow=[None, *flows[1:]])
     queue = queue_of_packets(bare, offer(bare), lay_out(bare, None, "0,1"))
     assert queue is not None
-    assert not np.any(queue)
+    assert queue[0] == 0
+    assert (queue[1:] == 1).all()
+
+
+def test_a_recording_without_flows_cannot_be_hashed(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    bare = requeued(trace, tmp_path, flow=[None] * trace.packets.num_rows)
+    with pytest.raises(TraceError, match="holds no flows to hash onto 4 queues"):
+        queue_of_packets(bare, offer(bare), lay_out(bare, 4, None))
 
 
 def test_a_packet_of_a_flow_that_is_not_there_is_said_so(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ CPU_NAMES = {
     "kernel": "epoll_wait",
     "app": "application",
 }
-THREAD = "epoll_wait + application"
+#: What is known to be busy, but not with what.
+UNTOLD = "not told apart"
 
 
 def whole_rows(result: Result) -> list[Row]:
@@ -119,12 +120,13 @@ def poll_sizes(result: Result) -> Records:
 
 
 def cpu(result: Result) -> Records:
-    """Return each row's shares of the CPU; a measured thread is not split further."""
+    """Return each row's shares of the CPU; of a measured row, also what is not told apart."""
     records: Records = []
     for row in whole_rows(result):
         shares = {name: row.cpu_pct[key] for key, name in CPU_NAMES.items()}
-        if row.cpu_pct["app"] is None:
-            shares[THREAD] = row.cpu_thread_pct
+        if row.cpu_busy_pct is not None and None in shares.values():
+            known = sum(percent or 0.0 for percent in shares.values())
+            shares[UNTOLD] = max(0.0, row.cpu_busy_pct - known)
         for order, (work, percent) in enumerate(shares.items()):
             if percent is not None:
                 about = {"row": label(row), "kind": row.kind, "work": work, "order": order}

@@ -15,7 +15,7 @@ from replay.report.cells import label
 from replay.report.chart_data import (
     CPU_NAMES,
     RATES,
-    THREAD,
+    UNTOLD,
     cpu,
     latency_curves,
     latency_points,
@@ -41,7 +41,7 @@ TICKS = {
     100_000: "99.999%",
 }
 
-CPU_COLOURS = ("#d55e00", "#e69f00", "#56b4e9", "#0072b2", "#2b93d1")
+CPU_COLOURS = ("#d55e00", "#e69f00", "#56b4e9", "#0072b2", "#9aa0a6")
 
 
 def latency_chart(result: Result) -> Any:
@@ -157,7 +157,7 @@ def poll_sizes_chart(result: Result) -> Any:
 def cpu_chart(result: Result) -> Any:
     """Return each row's CPU time by kind of work; what remains is idle."""
     order = [label(row) for row in whole_rows(result)]
-    works = [*CPU_NAMES.values(), THREAD]
+    works = [*CPU_NAMES.values(), UNTOLD]
     return (
         alt.Chart(_data(cpu(result)))
         .mark_bar(height=BAR - 8)

@@ -39,8 +39,7 @@ CHARTS = (
     (
         "cpu",
         "CPU time",
-        "What remains to 100 % is idle. Of a measured thread, its time in the kernel is not split"
-        " from the application's.",
+        "What remains to 100 % is idle. What was measured is told apart as far as it was counted.",
         cpu_chart,
     ),
 )

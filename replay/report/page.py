@@ -19,7 +19,7 @@ POLICY = (
 
 STYLE = f"""
 :root {{ color-scheme: light; }}
-body {{ margin: 0 auto; max-width: 1240px; padding: 28px 24px 60px; background: white;
+body {{ margin: 0 auto; max-width: 1400px; padding: 28px 24px 60px; background: white;
   color: {INK}; font: 14px/1.5 {FONT}; }}
 h1 {{ font-size: 24px; margin: 0 0 8px; font-weight: 650; }}
 h2 {{ font-size: 17px; margin: 44px 0 2px; font-weight: 650; }}
@@ -28,9 +28,9 @@ dl {{ display: grid; grid-template-columns: max-content auto; gap: 1px 14px; mar
 dt {{ color: {FAINT}; }} dd {{ margin: 0; }}
 .scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap;
-  font-size: 13px; width: 100%; }}
-th {{ font-weight: 600; text-align: right; padding: 3px 7px; vertical-align: bottom; }}
-td {{ text-align: right; padding: 5px 7px; vertical-align: top; border-top: 1px solid {RULE}; }}
+  font-size: 12.5px; width: 100%; }}
+th {{ font-weight: 600; text-align: right; padding: 3px 5px; vertical-align: bottom; }}
+td {{ text-align: right; padding: 5px 5px; vertical-align: top; border-top: 1px solid {RULE}; }}
 th.left, td.left {{ text-align: left; }}
 tr.group th {{ color: {FAINT}; font-weight: 400; text-align: center; }}
 tr.group th[colspan] {{ border-bottom: 1px solid {RULE}; }}

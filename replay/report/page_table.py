@@ -84,5 +84,12 @@ def _under(row: Row, column: Column) -> str:
         return f"<small{far}>{signed(error)}</small>"
     if row.intervals is not None and column.metric in row.intervals:
         low, high = (short(value) for value in row.intervals[column.metric])
-        return f"<small>{low}</small>" if low == high else f"<small>{low}–{high}</small>"
+        if low == high:
+            return f"<small>{low}</small>"
+        return f"<small>{low[:-1] if _same_letter(low, high) else low}–{high}</small>"
     return ""
+
+
+def _same_letter(low: str, high: str) -> bool:
+    """Whether both are in thousands, or both in millions: the letter need not stand twice."""
+    return low[-1] in "kM" and low[-1] == high[-1]

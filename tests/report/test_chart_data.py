@@ -8,7 +8,7 @@ import pytest
 
 from replay.engine.histogram import Histogram
 from replay.report.chart_data import (
-    THREAD,
+    UNTOLD,
     cpu,
     latency_curves,
     latency_points,
@@ -100,13 +100,15 @@ def test_no_poll_with_packets_is_no_share(result: Result) -> None:
     assert {tile["percent"] for tile in poll_sizes(replace(result, rows=(row,)))} == {0.0}
 
 
-def test_a_measured_thread_is_not_split(result: Result) -> None:
+def test_what_was_not_told_apart_is_shown_as_such(result: Result) -> None:
     shares = {(bar["row"], bar["work"]): bar["percent"] for bar in cpu(result)}
-    assert shares["base (measured)", THREAD] == 10.0
+    assert shares["base (measured)", UNTOLD] == 10.0
     assert shares["base (measured)", "polls"] == 4.0
     assert ("base (measured)", "application") not in shares
-    assert ("base (model)", THREAD) not in shares
+    assert ("base (model)", UNTOLD) not in shares
     assert ("base (model)", "application") in shares
+    unknown = replace(result.rows[0], cpu_pct=dict.fromkeys(result.rows[0].cpu_pct))
+    assert cpu(replace(result, rows=(unknown,))) == []
 
 
 def test_each_policy_has_a_colour_and_the_bound_is_grey(result: Result) -> None:

@@ -91,8 +91,14 @@ def test_values_stand_over_their_error_or_their_spread(page: str) -> None:
 
 
 def test_large_spreads_are_short(page: str, result: Result) -> None:
-    row = replace(result.rows[0], intervals={"irqs": (1_234.0, 1_299_999.0)})
-    assert "<small>1.23k–1.3M</small>" in html(replace(result, rows=(row,)))
+    for low, high, text in (
+        (1_234.0, 1_299_999.0, "1.23k–1.3M"),
+        (1_234.0, 1_299.0, "1.23–1.3k"),
+        (5.0, 5.0, "5"),
+        (5.0, 71.25, "5–71.2"),
+    ):
+        row = replace(result.rows[0], intervals={"irqs": (low, high)})
+        assert f"<small>{text}</small>" in html(replace(result, rows=(row,)))
 
 
 def test_a_queue_has_its_line(page: str, result: Result) -> None:
