@@ -151,16 +151,22 @@ def _service(trace: Trace, recorder: Recorder) -> dict[str, Estimate]:
 
 def _interrupt(trace: Trace, line: Timeline, found: Mapping[str, Estimate]) -> dict[str, Estimate]:
     """The device's interrupt: its CPU time, and how long before that it was signalled."""
-    irq = _generic("irq_ns")
+    irq, back = _generic("irq_ns"), _generic("idle_ns")
     beside = trace.manifest.get("interrupt_ns")
     if beside:
-        irq = _beside(beside, "what interrupts took of an idle CPU, less the steps recorded")
+        # Nothing tells what lies before the polls from what lies behind them: half and half
+        half = {key: beside[key] / 2 for key in ("median", "q1", "q3")} | {
+            "samples": beside["samples"]
+        }
+        source = "half of what interrupts took of an idle CPU, less the steps recorded"
+        irq = back = _beside(half, source)
     elif np.count_nonzero(line.kind == EventKind.IRQ) >= FEWEST:
         handlers = line.duration[line.kind == EventKind.IRQ]
         irq = _middle("irq_ns", handlers, "handler")
     waited = latencies_of_interrupts(trace, line) - irq.value
     return {
         "irq_ns": irq,
+        "idle_ns": back,
         "irq_latency_ns": _middle("irq_latency_ns", waited, "arrival to NAPI thread, less irq_ns"),
     }
 

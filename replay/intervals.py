@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from replay.errors import TraceError
 from replay.trace.bundle import Trace
-from replay.trace.schema import EventKind
+from replay.trace.schema import EventKind, PacketKind
 from replay.units import MILLISECOND
 
 Int64s = npt.NDArray[np.int64]
@@ -97,14 +97,15 @@ def latencies_of_interrupts(trace: Trace, line: Timeline) -> Int64s:
     Shape (interrupts,), ns. The first packet that the thread receives had raised the interrupt.
     """
     packets = trace.packets
-    latest, arrival = _column(packets, "latest_ns", -1), _column(packets, "arrival_ns")
-    received = np.flatnonzero(latest >= 0)
-    received = received[np.argsort(latest[received], kind="stable")]
+    arrival = _column(packets, "arrival_ns")[_column(packets, "kind") != PacketKind.TX]
+    received = line.time[(line.kind == EventKind.RECEIVE) & (line.device == line.receiver)]
+    if len(received) != len(arrival):
+        return np.empty(0, np.int64)
     served = np.concatenate([line.napi_threads, line.workers])
     starts = line.time[line.runs(line.napi_threads) & ~np.isin(line.value, served)]
-    first = np.searchsorted(latest[received], starts)
+    first = np.searchsorted(received, starts)
     starts, first = starts[first < len(received)], first[first < len(received)]
-    waited: Int64s = starts - arrival[received[first]]
+    waited: Int64s = starts - arrival[first]
     return waited[(waited > 0) & (waited < MILLISECOND)]
 
 

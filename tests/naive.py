@@ -56,6 +56,7 @@ class Island:
         self.ready: deque[int] = deque()
         self.napi_id = False
         self.asleep = self.timed_out = False
+        self.to_idle = 0  # what is left of the way back to the idle task
         self.wakes_at = NEVER
         self.app = self.thread()
         self.app_work = [*next(self.app)]
@@ -165,6 +166,7 @@ class Island:
             self.turn, self.slice_end = "ksoftirqd", self.now + self.host.slice_ns
         else:
             return False
+        self.to_idle = self.host.idle_ns
         return True
 
     def end_handler(self, what: str, in_thread: bool) -> None:
@@ -322,6 +324,7 @@ class Island:
 
     def sleep(self, called: int) -> Steps:
         self.asleep = True
+        self.to_idle = self.host.idle_ns
         self.need_resched = self.timed_out = False
         if self.policy.epoll_timeout_ns >= 0:
             self.wakes_at = max(self.now, called + self.policy.epoll_timeout_ns)
@@ -467,6 +470,10 @@ class Island:
         elif context == "thread":
             self.app_work[1] -= spent
             self.cpu[self.app_work[0]] += spent
+        else:
+            back = min(spent, self.to_idle)
+            self.to_idle -= back
+            self.cpu["hardirq"] += back
 
     def outcome(self) -> Outcome:
         cpu = CpuTime(**self.cpu, idle=self.load.duration_ns - sum(self.cpu.values()))

@@ -18,6 +18,7 @@ COSTS = [
     "packet_ns",
     "timer_start_ns",
     "exit_ns",
+    "idle_ns",
     "transmit_ns",
     "wake_ns",
     "sleep_ns",

@@ -88,7 +88,7 @@ def make_runs(options: argparse.Namespace, folder: Path) -> dict[str, object]:
             "machine": machine.describe(),
             "rig": rig.describe(),
             "timer": timer_cost,
-            "counted_by": counters.HOW,
+            "counted_by": counters.describe(counters.counts(rig.napi_thread, rig.server.worker)),
             "takes": takes,
             "sweep": campaign.measure(rig, sweep, _report),
         }

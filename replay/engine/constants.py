@@ -40,6 +40,7 @@ CONSTANTS = np.dtype(
             "packet",
             "timer_start",
             "exit",
+            "idle",
             "transmit",
             "preemption",
             "wake",
@@ -111,7 +112,7 @@ def new_constants(workload: Workload, policy: Policy, host: Host, times: bool) -
 
 
 _COSTS = (
-    *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit"),
+    *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit", "idle"),
     *("timer_start", "transmit"),
     *("wake", "sleep", "epoll", "event", "busy_poll", "rt_period", "rt_runtime", "slice"),
 )

@@ -107,10 +107,12 @@ def _sleep(s: Any, k: Any, called: int) -> None:
             while s.pending > 0 and p.memory[k.heap_time_at] <= min(s.due, k.end - 1):
                 materialise(s, k, p.memory[k.heap_time_at])
                 refresh(s, k)
+        idle_until = min(max(s.now, s.due), k.end)
+        s.hardirq += min(idle_until - s.now, k.idle)
+        s.now = idle_until
         if s.due >= k.end:
-            s.now, s.over = k.end, 1
+            s.over = 1
             return
-        s.now = max(s.now, s.due)
         if take_interrupt(s, k) == NAPI_SCHEDULED and not s.over:
             run_napi(s, k)
     if s.over:

@@ -31,6 +31,7 @@ class Host:
     packet_ns: int  # one packet in a poll: driver, GRO, protocol, marking epoll ready
     timer_start_ns: int  # arming napi_watchdog
     exit_ns: int  # leaving softirq or the NAPI thread after its last poll
+    idle_ns: int  # from the last context switch until the idle task runs again
     wake_ns: int  # from the cpu being free to a woken thread's return from sleep
     sleep_ns: int  # putting the thread to sleep in epoll_wait
     epoll_ns: int  # one epoll_wait call: entry, looking for events, return
@@ -82,6 +83,7 @@ GENERIC = Host(
     packet_ns=1_000,
     timer_start_ns=100,
     exit_ns=200,
+    idle_ns=300,
     wake_ns=1_500,
     sleep_ns=800,
     epoll_ns=500,
@@ -104,6 +106,7 @@ ZERO_COST = Host(
     packet_ns=0,
     timer_start_ns=0,
     exit_ns=0,
+    idle_ns=0,
     wake_ns=0,
     sleep_ns=0,
     epoll_ns=0,

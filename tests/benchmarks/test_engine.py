@@ -33,6 +33,7 @@ HOST = replace(
     packet_ns=300,
     timer_start_ns=0,
     exit_ns=100,
+    idle_ns=0,
     wake_ns=300,
     sleep_ns=200,
     epoll_ns=200,

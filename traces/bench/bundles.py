@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.facts import facts_of
-from bench.network import SERVER_DEVICE
+from bench.network import CLIENT_DEVICE, SERVER_DEVICE
 from bench.outcomes import outcomes
 from replay.ingest.perf import read_perf
 from replay.trace.bundle import write_trace
@@ -31,7 +31,9 @@ def write_bundles(runs: Mapping[str, Any], raw: Path, place: Path) -> list[Path]
         path = folder / f"memcached-{policy}-{rate}.trace"
         recording = raw / take["name"]
         ingested = read_perf(
-            recording.with_suffix(".perf.data"), device=SERVER_DEVICE, facts={"threaded": True}
+            recording.with_suffix(".perf.data"),
+            device=SERVER_DEVICE,
+            facts={"threaded": True, "peer": CLIENT_DEVICE},
         )
         manifest = ingested.manifest | facts_of(
             take, ingested, recording.with_suffix(".npz"), runs["timer"]

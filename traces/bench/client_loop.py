@@ -20,6 +20,7 @@ from bench.libc import (
 from bench.requests import Requests
 
 EVENTS_AT_ONCE = 128
+SENDS_AT_ONCE = 16
 LONG_GAP_NS = 100_000
 
 # Why the loop ended.
@@ -91,9 +92,10 @@ def _send_what_is_due(
     time: int, requests: Requests, connections: Connections, spinner: Spinner
 ) -> None:
     progress = spinner.progress
-    while progress[NEXT_REQUEST] < len(requests.intended_ns):
+    # Not all at once: a client that is behind would send without end and never receive.
+    for _ in range(SENDS_AT_ONCE):
         request = progress[NEXT_REQUEST]
-        if requests.intended_ns[request] > time:
+        if request == len(requests.intended_ns) or requests.intended_ns[request] > time:
             return
         progress[NEXT_REQUEST] = request + 1
         chosen = requests.connection[request]

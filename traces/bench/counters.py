@@ -6,7 +6,7 @@ import fcntl
 import os
 import struct
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import machine, system
@@ -16,11 +16,6 @@ TRACING = Path("/sys/kernel/tracing")
 PERF_TYPE_TRACEPOINT = 2
 SET_FILTER = 0x40082406
 HARD_INTERRUPT = 0x08  # of the field common_flags
-
-HOW = (
-    "perf events on kernel tracepoints, one a row below, counted by the kernel on one CPU each "
-    "and read before and after the window; nothing is recorded"
-)
 
 
 @dataclass(frozen=True)
@@ -55,6 +50,15 @@ def counts(napi_thread: int, worker: int) -> list[Count]:
         Count("epoll_returns", epoll, server, f"{by_worker} && ret > 0"),
         Count("epoll_returns_empty", epoll, server, f"{by_worker} && ret == 0"),
     ]
+
+
+def describe(wanted: list[Count]) -> dict[str, object]:
+    """How the counts were made, to be stored beside them."""
+    return {
+        "method": "perf events on tracepoints, each counted in the kernel on one CPU where its "
+        "filter holds, read before and after the window; nothing is recorded",
+        "counts": [asdict(count) for count in wanted],
+    }
 
 
 class Counters(ExitStack):
