@@ -9,6 +9,7 @@ from replay.arrivals import Offered, requests_of
 from replay.host import Host
 from replay.layout import VERIFICATION_KEY, Layout
 from replay.measured import Measurements, measured_ends
+from replay.placement import hashed_as_recorded
 from replay.trace.bundle import Trace
 from replay.units import SECOND
 
@@ -60,7 +61,9 @@ def assumptions(
         notes.append(f"the recording's loop mode is not known: arrivals are {offer.mode}")
     elif asked_for == "auto" and loop != offer.mode:
         notes.append("the recording lacks the answers that closed arrivals wait for: they are open")
-    if layout is not None and layout.key == VERIFICATION_KEY:
+    if layout is not None and layout.queues > 1 and hashed_as_recorded(trace).any():
+        notes.append("flows are known by their recorded hashes: these choose the queue")
+    elif layout is not None and layout.key == VERIFICATION_KEY:
         notes.append("flows are hashed with the published verification key: none was recorded")
     if layout is not None and layout.queues > 1:
         bare = int(np.count_nonzero(trace.packets["flow"].is_null().to_numpy()[offer.row]))

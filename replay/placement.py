@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from replay.arrivals import Int64s, Offered
 from replay.errors import PolicyError, TraceError
 from replay.layout import VERIFICATION_KEY, Layout, parse_indirection
 from replay.trace.bundle import Trace
+
+Bools = npt.NDArray[np.bool_]
 
 QUEUES_RANGE = (1, 1024)
 
@@ -57,15 +62,33 @@ def queue_of_packets(trace: Trace, offer: Offered, layout: Layout | None) -> Int
         return None if (queue == queue[0]).all() else queue
     if layout.queues == 1:
         return None
-    from replay.layout.queues import queue_of_flows
-
     flow = trace.packets["flow"].cast("int64").fill_null(-1).to_numpy()[offer.row]
     if not np.any(flow >= 0):
         raise TraceError(f"{trace.name}: holds no flows to hash onto {layout.queues} queues")
-    of_flow = queue_of_flows(trace.flows, layout)
-    if len(flow) and flow.max() >= len(of_flow):
-        raise TraceError(f"{trace.name}: packets name flow {flow.max()} of {len(of_flow)}")
-    return np.where(flow >= 0, np.append(of_flow, 0)[flow], 0)
+    if flow.max() >= trace.flows.num_rows:
+        raise TraceError(f"{trace.name}: packets name flow {flow.max()} of {trace.flows.num_rows}")
+    return np.where(flow >= 0, np.append(_queue_of_flows(trace, layout), 0)[flow], 0)
+
+
+def hashed_as_recorded(trace: Trace) -> Bools:
+    """Return which flows were recorded as a hash without addresses, shape (flows,)."""
+    unknown = pc.equal(trace.flows["source"], pa.scalar(bytes(16), pa.binary(16)))
+    known_hash = pc.is_valid(trace.flows["rss_hash"])
+    both: Bools = pc.and_(unknown, known_hash).to_numpy()
+    return both
+
+
+def _queue_of_flows(trace: Trace, layout: Layout) -> Int64s:
+    """Return the queue of each flow: by Toeplitz, or by its recorded hash if that is all there is.
+
+    A kernel's events name no addresses, but the hash that the NIC or the stack gave the packet.
+    """
+    from replay.layout.queues import queue_of_flows
+
+    recorded = trace.flows["rss_hash"].cast("int64").fill_null(0).to_numpy()
+    table = np.array(layout.indirection, np.int64)
+    by_hash = table[recorded & (len(table) - 1)]
+    return np.where(hashed_as_recorded(trace), by_hash, queue_of_flows(trace.flows, layout))
 
 
 def _table_size(queues: int) -> int:

@@ -61,6 +61,18 @@ def test_how_it_was_measured_is_said(tmp_path: Path) -> None:
     assert "measured: median of 5 repetitions, counted" in notes(tiny_trace(tmp_path))
 
 
+def test_what_chooses_the_queue_is_said(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    assert any("published verification key" in note for note in notes(trace, layout=Layout(4)))
+    own = Layout(4, key=bytes(range(40)))
+    assert not any("hashed" in note or "hashes" in note for note in notes(trace, layout=own))
+    lines = [{**line, "source": bytes(16), "rss_hash": 1} for line in trace.flows.to_pylist()]
+    flows = pa.Table.from_pylist(lines, schema=schema.FLOWS)
+    tables = {"packets": trace.packets, "flows": flows}
+    hashed = write_trace(tmp_path / "hashed.trace", trace.manifest, tables)
+    assert any("recorded hashes" in note for note in notes(hashed, layout=Layout(4)))
+
+
 def test_packets_that_cannot_be_hashed_are_counted(tmp_path: Path) -> None:
     trace = tiny_trace(tmp_path)
     lines = trace.packets.to_pylist()

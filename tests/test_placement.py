@@ -8,7 +8,7 @@ import pytest
 from replay.arrivals import Offered, offered
 from replay.errors import PolicyError, TraceError
 from replay.layout import VERIFICATION_KEY, Layout
-from replay.placement import lay_out, queue_of_packets, recorded_key
+from replay.placement import hashed_as_recorded, lay_out, queue_of_packets, recorded_key
 from replay.trace import schema
 from replay.trace.bundle import Trace, write_trace
 from tests.tiny import FLOWS, HOST, tiny_trace
@@ -77,6 +77,27 @@ def test_a_recording_without_flows_cannot_be_hashed(tmp_path: Path) -> None:
     bare = requeued(trace, tmp_path, flow=[None] * trace.packets.num_rows)
     with pytest.raises(TraceError, match="holds no flows to hash onto 4 queues"):
         queue_of_packets(bare, offer(bare), lay_out(bare, 4, None))
+
+
+def test_a_flow_known_by_its_hash_alone_goes_where_that_says(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    lines = trace.flows.to_pylist()
+    for number, line in enumerate(lines[:4]):
+        line |= {"source": bytes(16), "destination": bytes(16), "rss_hash": 4_096 + 5 * number}
+    tables = {
+        "packets": trace.packets,
+        "flows": pa.Table.from_pylist(lines, schema=schema.FLOWS),
+    }
+    hashed = write_trace(tmp_path / "hashed.trace", trace.manifest, tables)
+    assert hashed_as_recorded(hashed).tolist() == [True] * 4 + [False] * 4
+    layout = lay_out(hashed, 8, None)
+    queue, before = (queue_of_packets(it, offer(it), layout) for it in (hashed, trace))
+    assert queue is not None
+    assert before is not None
+    flow = hashed.packets["flow"].to_numpy()[offer(hashed).row]
+    assert set(queue[flow == 0]) == {0}
+    assert set(queue[flow == 2]) == {2}
+    assert (queue[flow >= 4] == before[flow >= 4]).all()
 
 
 def test_a_packet_of_a_flow_that_is_not_there_is_said_so(tmp_path: Path) -> None:
