@@ -31,6 +31,16 @@ def ingest(
             help="Of a capture: the host whose work is traced. Default: the port most flows share.",
         ),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of perf.data: whose packets. Default: the busiest."),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:key=value,...]", help="What the host ran under; see replay policies."
+        ),
+    ] = None,
     compress: Annotated[
         Compression | None,
         typer.Option(help="Smaller, for shipping; default: memory-mapped."),
@@ -39,4 +49,6 @@ def ingest(
     """Read a recording into a bundle, and say what was found, inferred and lost."""
     from replay.ingest.ingest import ingest as read
 
-    typer.echo(read(source, output, server=server, compress=compress and compress.value))
+    codec = compress and compress.value
+    summary = read(source, output, server=server, device=device, policy=policy, compress=codec)
+    typer.echo(summary)

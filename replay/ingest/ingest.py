@@ -11,6 +11,7 @@ from pathlib import Path
 from replay.errors import TraceError
 from replay.ingest.ingested import Ingested
 from replay.ingest.sniff import sniff
+from replay.policy import parse_policy
 from replay.trace.bundle import bundle_writer, write_manifest, write_table, write_trace
 from replay.trace.schema import TABLES
 
@@ -36,13 +37,17 @@ def ingest(
     output: str | os.PathLike[str],
     *,
     server: str | None = None,
+    device: str | None = None,
+    policy: str | None = None,
     compress: str | None = None,
 ) -> Summary:
     """Read `sources` and write the bundle at `output`, complete or not at all.
 
-    `server` is as for read_capture; `compress` is zstd, lz4 or None. Raises TraceError in one line
-    where a source cannot be read, or something stands at `output`.
+    `server` is as for read_capture, `device` as for read_perf; `policy` names what the host ran
+    under; `compress` is zstd, lz4 or None. Raises TraceError in one line where a source cannot be
+    read, or something stands at `output`, PolicyError for a policy that is none.
     """
+    facts = {} if policy is None else {"policy": parse_policy(policy).name}
     if len(sources) != 1:
         raise TraceError(
             f"{len(sources)} sources: exactly 1 can be read for now; give each its own bundle"
@@ -52,25 +57,29 @@ def ingest(
         raise TraceError(f"{place}: already exists; name another bundle or remove it")
     source = Path(sources[0])
     if sniff(source) == "perf":
-        read = _ingest_perf(source, place, server, compress)
+        if server is not None:
+            raise TraceError(f"{source}: --server is for packet captures; this is perf.data")
+        read = _ingest_perf(source, place, device, facts, compress)
     else:
-        read = _ingest_capture(source, place, server, compress)
+        if device is not None:
+            raise TraceError(f"{source}: --device is for perf.data; this is a packet capture")
+        read = _ingest_capture(source, place, server, facts, compress)
     return Summary(place, read.found, read.inferred, read.lost)
 
 
-def _ingest_perf(source: Path, place: Path, server: str | None, compress: str | None) -> Ingested:
+def _ingest_perf(
+    source: Path, place: Path, device: str | None, facts: dict[str, str], compress: str | None
+) -> Ingested:
     """Read perf.data and write its bundle."""
-    if server is not None:
-        raise TraceError(f"{source}: --server is for packet captures; this is perf.data")
     from replay.ingest.perf import read_perf  # here: each format pays for its own imports only
 
-    read = read_perf(source)
+    read = read_perf(source, device=device, facts=dict(facts))
     write_trace(place, read.manifest, read.tables, compress)
     return read
 
 
 def _ingest_capture(
-    source: Path, place: Path, server: str | None, compress: str | None
+    source: Path, place: Path, server: str | None, facts: dict[str, str], compress: str | None
 ) -> Ingested:
     """Read a capture and write its bundle, while another thread hashes it."""
     from replay.ingest.pcap import OpenCapture
@@ -82,5 +91,5 @@ def _ingest_capture(
         with bundle_writer(place) as folder:
             for name, schema in TABLES.items():
                 write_table(folder, name, read.tables.get(name, schema.empty_table()), compress)
-            write_manifest(folder, {"sources": [entry.result()], **read.manifest})
+            write_manifest(folder, {"sources": [entry.result()], **read.manifest, **facts})
     return read

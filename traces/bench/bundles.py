@@ -33,7 +33,7 @@ def write_bundles(runs: Mapping[str, Any], raw: Path, place: Path) -> list[Path]
         ingested = read_perf(
             recording.with_suffix(".perf.data"),
             device=SERVER_DEVICE,
-            facts={"threaded": True, "peer": CLIENT_DEVICE},
+            facts={"threaded": True, "peer_device": CLIENT_DEVICE},
         )
         manifest = ingested.manifest | facts_of(
             take, ingested, recording.with_suffix(".npz"), runs["timer"]

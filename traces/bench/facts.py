@@ -36,6 +36,7 @@ def facts_of(take: Mapping[str, Any], ingested: Ingested, log: Path, timer: Fact
         "policy": kept["policy"]["name"],
         "offered_per_s": kept["load"]["rate"],
         "latency_at": LATENCY_AT,
+        "loop": "open",
         "preemption": preemption(),
         "ring": VETH_RING,
         "probe_ns": probe,
