@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import interrupt
 from bench.policies import POLICIES
 from bench.rig import Rig
-from bench.run import Load, count, record
+from bench.run import Load, StandstillError, count, record
 
 # Between two runs, for timers and closing connections of the last one to be over.
 PAUSE_S = 0.1
@@ -57,7 +57,8 @@ def measure(rig: Rig, sweep: Sweep, report: Report) -> list[dict[str, object]]:
         shuffle(cells)
         for name, rate in cells:
             interrupt.obey()
-            run = count(rig, POLICIES[name], Load(rate, sweep.window_s, sweep.seed + repetition))
+            load = Load(rate, sweep.window_s, sweep.seed + repetition)
+            run = _again(count, rig, POLICIES[name], load)
             runs.append({"repetition": repetition} | run)
             report(f"{len(runs)}/{sweep.repetitions * len(cells)} counted {_line(run)}")
             time.sleep(PAUSE_S)
@@ -74,10 +75,11 @@ def take(rig: Rig, wanted: Take, folder: Path, report: Report) -> dict[str, obje
     policy, load = POLICIES[wanted.policy], Load(wanted.rate, wanted.window_s, wanted.seed)
     for repetition in range(wanted.repetitions):
         interrupt.obey()
-        counted.append(count(rig, policy, load))
+        counted.append(_again(count, rig, policy, load))
         report(f"{wanted.name} counted {_line(counted[-1])}")
         time.sleep(PAUSE_S)
-        recorded.append(record(rig, policy, load, folder / f"{wanted.name}-{repetition}"))
+        path = folder / f"{wanted.name}-{repetition}"
+        recorded.append(_again(record, rig, policy, load, path))
         report(f"{wanted.name} recorded {_line(recorded[-1])}")
         time.sleep(PAUSE_S)
     kept = _most_ordinary(recorded)
@@ -89,6 +91,16 @@ def take(rig: Rig, wanted: Take, folder: Path, report: Report) -> dict[str, obje
             else:
                 path.unlink()
     return {"name": wanted.name, "kept": kept, "recorded": recorded, "counted": counted}
+
+
+def _again(run: Callable[..., dict], *arguments: object) -> dict:
+    """Do a run, and once more, up to twice, if the machine stood still in it."""
+    for _ in range(2):
+        try:
+            return run(*arguments)
+        except StandstillError:
+            time.sleep(1)
+    return run(*arguments)
 
 
 def _most_ordinary(runs: list[dict]) -> int:

@@ -34,3 +34,17 @@ def summarise(requests: Requests, start_ns: int, end_ns: int) -> dict[str, float
             for name, percent in PERCENTILES.items()
         },
     }
+
+
+def lateness(requests: Requests, start_ns: int, end_ns: int) -> dict[str, float]:
+    """How long after their intended times the window's requests were sent, by a busy client.
+
+    The latencies contain it.
+    """
+    sent = requests.sent_ns > 0
+    within = (requests.intended_ns >= start_ns) & (requests.intended_ns < end_ns) & sent
+    late_us = (requests.sent_ns - requests.intended_ns)[within] / 1e3
+    return {
+        f"late_{name}_us": float(np.percentile(late_us, PERCENTILES[name])) if len(late_us) else 0.0
+        for name in ("p50", "p99")
+    }

@@ -15,7 +15,7 @@ import numpy as np
 from bench import machine, network, usage
 from bench.client import CONNECTIONS, Client
 from bench.counters import Counters, counts
-from bench.latency import summarise
+from bench.latency import lateness, summarise
 from bench.network import CLIENT_DEVICE, SERVER_DEVICE
 from bench.policies import Policy
 from bench.recording import Recording
@@ -39,6 +39,10 @@ class Load:
     rate: int
     window_s: float
     seed: int
+
+
+class StandstillError(OSError):
+    """The client did not get to run for a good part of the window: the run says nothing."""
 
 
 def count(rig: Rig, policy: Policy, load: Load) -> dict[str, object]:
@@ -87,6 +91,8 @@ def _drive(
         before()
         gaps_before = rig.spinner.gaps()
         first, first_ns = _look(rig, read_counts), time.monotonic_ns()
+        if first_ns - window > load.window_s * SECOND / 4:
+            raise StandstillError("the machine stands still again and again: nothing to measure")
         client.forget_gaps()
         client.run(requests, window + int(load.window_s * SECOND))
         last_ns, last = time.monotonic_ns(), _look(rig, read_counts)
@@ -114,7 +120,7 @@ def _drive(
             "settings": settings,
             **accounts,
             "latency": summarise(requests, first_ns + SETTLE_NS, last_ns),
-            "client": gaps,
+            "client": gaps | lateness(requests, first_ns + SETTLE_NS, last_ns),
         },
         requests,
         ports,
