@@ -85,7 +85,8 @@ def reconstruct(
     count, received = len(packets.row), packets.received
     request = packets.kind == PacketKind.REQUEST
     response = (packets.kind == PacketKind.TX) & (packets.payload != 0)
-    service = find_service(events, packets.row, request, response, packets.flow, messages(packets))
+    weight, counted = messages(packets)
+    service = find_service(events, packets.row, request, response, packets.flow, weight, counted)
     time = events.time[packets.row]
     arrival = np.concatenate([arrivals.arrival, time[received:]])
     think = np.full(count, -1, np.int64)

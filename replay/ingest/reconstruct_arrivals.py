@@ -195,7 +195,7 @@ def _signal(events: Columns, row: int, looked: int, signals: _Signals) -> int:
         signal = signals.cpu[cpu]
     else:
         signal = signals.net_rx[cpu]
-    return signal if signal >= 0 and signal >= looked else NULL
+    return signal if signal >= 0 and signal > looked else NULL
 
 
 @jit_in_place

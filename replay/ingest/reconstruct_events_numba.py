@@ -104,7 +104,7 @@ def find_events(
                 napis.id[napi] = cpus.gro_napi[cpu]
                 cpus.gro_napi[cpu] = 0
             began = max(cpus.polled[cpu], cpus.run_start[cpu])
-            if began >= 0 and cause != UNKNOWN:
+            if began >= 0 and (cause != UNKNOWN or cpus.softirq[cpu] >= 0):
                 duration = time - began
             cpus.polled[cpu] = time
             cpus.timer_time[cpu] = -1

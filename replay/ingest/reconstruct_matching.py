@@ -99,11 +99,20 @@ def waiting(connections: Connections) -> int:
 
 
 @jit_in_place
-def take_ready(tid: int, most: int, drop: int, connections: Connections, batches: Batches) -> None:
+def take_ready(
+    tid: int,
+    most: int,
+    drop: int,
+    since: int,
+    requests: Requests,
+    connections: Connections,
+    batches: Batches,
+) -> None:
     """Tell a worker of the first `most` connections that have data.
 
     drop: how many of those before them to forget. epoll returns all that have data, up to the
     caller's limit: if more seem to have, the oldest did not (their segments were repeated ones).
+    since: what was delivered before is forgotten, too.
     """
     batches.first[tid] = -1
     batches.visits[tid] = 0
@@ -113,8 +122,11 @@ def take_ready(tid: int, most: int, drop: int, connections: Connections, batches
         connection = connections.ends[0]
         connections.ends[0] = connections.ready[connection]
         connections.listed[connection] = 0
-        waits = connections.first[connection] >= 0 and not connections.visited[connection]
-        if waits and drop > 0:
+        oldest = connections.first[connection]
+        waits = oldest >= 0 and not connections.visited[connection]
+        if waits and requests.time[oldest] < since:
+            connections.first[connection] = -1
+        elif waits and drop > 0:
             connections.first[connection] = -1
             drop -= 1
         elif waits:
@@ -133,9 +145,18 @@ def take_ready(tid: int, most: int, drop: int, connections: Connections, batches
 
 @jit_in_place
 def end_batch(
-    tid: int, requests: Requests, connections: Connections, batches: Batches, found: Matches
+    tid: int,
+    counted: bool,
+    requests: Requests,
+    connections: Connections,
+    batches: Batches,
+    found: Matches,
 ) -> None:
-    """Give the responses of a worker's batch to the requests of the connections it visited."""
+    """Give the responses of a worker's batch to the requests of the connections it visited.
+
+    counted: a response says how many requests it answers; otherwise the last one to a connection
+    answers all that waited there when epoll_wait returned.
+    """
     response = _first_response(tid, batches, found)
     responses = batches.sent[tid]
     to_visit = batches.visits[tid]
@@ -144,14 +165,19 @@ def end_batch(
     while connection >= 0:
         to_visit -= 1
         connections.visited[connection] = 0
+        last = -1
         # Every connection after this one is owed a response.
         while response >= 0 and (responses > to_visit or to_visit == 0):
             latest = _answer(response, connection, requests, connections, found, tid)
             if latest < 0:
                 break
             answered = latest
+            last = response
             response = found.previous[response]
             responses -= 1
+        if last >= 0 and not counted:
+            returned = batches.returned[tid]
+            _share(last, answered, tid, returned, connection, requests, connections, found)
         if batches.sent[tid] > 0:
             _forget(connection, batches.returned[tid], requests, connections)
         connection = connections.visit[connection]
@@ -210,6 +236,32 @@ def _answer(
     if latest >= 0 and left > 0:
         found.service[latest] += found.spent[response] // messages * left
     return latest
+
+
+@jit_in_place
+def _share(
+    response: int,
+    answered: int,
+    tid: int,
+    returned: int,
+    connection: int,
+    requests: Requests,
+    connections: Connections,
+    found: Matches,
+) -> None:
+    """Let the last response to a connection answer, in equal parts, all that waited there."""
+    waited = 1
+    packet = connections.first[connection]
+    while packet >= 0 and requests.time[packet] < returned:
+        waited += 1
+        packet = requests.next[packet]
+    part = found.spent[response] // waited
+    packet = connections.first[connection]
+    while packet >= 0 and requests.time[packet] < returned:
+        found.tid[packet] = tid
+        found.service[packet] = part
+        found.service[answered] -= part
+        packet = requests.next[packet]
 
 
 @jit_in_place

@@ -90,21 +90,21 @@ def _flows(
     return flow, values, version[hashed[first]]
 
 
-def messages(packets: Packets) -> Int64s:
-    """Return how many requests or responses each packet holds.
+def messages(packets: Packets) -> tuple[Int64s, bool]:
+    """Return how many requests or responses each packet holds, and whether that is known.
 
     Where nearly all packets of a direction have one payload, a multiple of it holds several
     messages (the sender's TCP has put them together); where sizes vary, each packet is one.
     """
     weight = np.ones(len(packets.row), np.int64)
+    known = True
     for begin, end in ((0, packets.received), (packets.received, len(packets.row))):
         payload = packets.payload[begin:end]
-        data = payload[payload > 0]
-        if not len(data):
+        sizes, counts = np.unique(payload[payload > 0], return_counts=True)
+        if not len(sizes) or counts.max() < _USUAL_SHARE * counts.sum():
+            known = False
             continue
-        sizes, counts = np.unique(data, return_counts=True)
         usual = sizes[np.argmax(counts)]
-        if counts.max() >= _USUAL_SHARE * len(data):
-            several = (payload > 0) & (payload % usual == 0)
-            weight[begin:end][several] = payload[several] // usual
-    return weight
+        several = (payload > 0) & (payload % usual == 0)
+        weight[begin:end][several] = payload[several] // usual
+    return weight, known

@@ -56,11 +56,13 @@ def find_service(
     response: npt.NDArray[np.bool_],
     flow: Int64s,
     weight: Int64s,
+    counted: bool,
 ) -> Matches:
     """Match responses to requests, and measure what each took.
 
     All by packet: `rows` are their events; request, response: whether it is one; flow: -1 where
-    it is not known; weight: messages in it.
+    it is not known; weight: messages in it;
+    counted: whether that is known.
     """
     count = len(rows)
     packet_of_row = np.full(len(events.time), -1, np.int64)
@@ -77,6 +79,7 @@ def find_service(
         request,
         response,
         told_apart,
+        counted,
         _Cpu(*(np.full(cpus, -1, np.int64) for _ in _Cpu._fields)),
         _Worker(*(np.zeros(threads, np.int64) for _ in _Worker._fields)),
         Requests(connection, weight.copy(), events.time[rows], np.full(count, -1, np.int64)),
@@ -109,6 +112,7 @@ def _walk(
     request: npt.NDArray[np.bool_],
     response: npt.NDArray[np.bool_],
     told_apart: bool,
+    counted: bool,
     cpus: _Cpu,
     workers: _Worker,
     requests: Requests,
@@ -133,7 +137,7 @@ def _walk(
             cpus.not_before[cpu] = max(cpus.not_before[cpu], time + events.duration[row])
         elif kind == _RETURN:
             cpus.tid[cpu] = tid
-            _end(tid, told_apart, workers, requests, connections, batches, found)
+            _end(tid, told_apart, counted, workers, requests, connections, batches, found)
             if events.value[row] > 0:
                 workers.outside[tid] = 1
                 workers.time[tid] = 0
@@ -142,9 +146,9 @@ def _walk(
                 if told_apart:
                     most = events.value[row]
                     drop = waiting(connections) - most if most < workers.limit[tid] else 0
-                    take_ready(tid, most, drop, connections, batches)
+                    take_ready(tid, most, drop, 0, requests, connections, batches)
         elif kind == _WAIT:
-            _end(tid, told_apart, workers, requests, connections, batches, found)
+            _end(tid, told_apart, counted, workers, requests, connections, batches, found)
             workers.limit[tid] = events.budget[row]
         elif packet >= 0:
             if request[packet]:
@@ -163,6 +167,7 @@ def _walk(
 def _end(
     tid: int,
     told_apart: bool,
+    counted: bool,
     workers: _Worker,
     requests: Requests,
     connections: Connections,
@@ -175,10 +180,10 @@ def _end(
             # What the thread did after its last response belongs to that.
             found.spent[batches.last_sent[tid]] += workers.time[tid]
             if not told_apart:
-                take_ready(tid, batches.sent[tid], 0, connections, batches)
-                # What two batches left over was answered in a way that was not seen.
-                batches.returned[tid] = batches.before[tid]
-        end_batch(tid, requests, connections, batches, found)
+                # What was there at the return before was answered in a way that was not seen.
+                since = batches.before[tid]
+                take_ready(tid, batches.sent[tid], 0, since, requests, connections, batches)
+        end_batch(tid, counted, requests, connections, batches, found)
     workers.outside[tid] = 0
 
 

@@ -75,6 +75,17 @@ EVENTS: dict[str, tuple[tuple[str, int], ...]] = {
 }
 
 
+_PAGE = b"".join(
+    b"\tfield: %s;\toffset:%d;\tsize:%d;\tsigned:%d;\n" % field
+    for field in (
+        (b"u64 timestamp", 0, 8, 0),
+        (b"local_t commit", 8, 8, 1),
+        (b"int overwrite", 8, 1, 1),
+        (b"char data", 16, 4080, 0),
+    )
+)
+
+
 def _name(declaration: str) -> str:
     return declaration.split()[-1].split("[")[0]
 
@@ -93,7 +104,9 @@ def _offsets(event: str) -> dict[str, tuple[str, int, int]]:
 def format_text(event: str, number: int) -> str:
     """The text of events/SYSTEM/EVENT/format."""
     lines = [f"name: {event.split(':')[1]}", f"ID: {number}", "format:"]
-    for declaration, offset, size in _offsets(event).values():
+    for place, (declaration, offset, size) in enumerate(_offsets(event).values()):
+        if place == len(_COMMON):
+            lines.append("")  # as the kernel sets the common fields apart
         unsigned = "unsigned" in declaration or (
             declaration[0] in "u_vsb" and "s64" not in declaration
         )
@@ -201,9 +214,9 @@ class PerfBuilder:
     def tracing_data(self) -> bytes:
         """The section that holds the formats."""
         parts = [b"\x17\x08\x44tracing", b"0.6\0", b"\0\x08", struct.pack("<I", 4096)]
-        for name in (b"header_page", b"header_event"):
-            parts += [name + b"\0", struct.pack("<Q", 5), b"hello"]
-        parts += [struct.pack("<IQ", 1, 3), b"abc"]
+        for name, text in ((b"header_page", _PAGE), (b"header_event", b"")):
+            parts += [name + b"\0", struct.pack("<Q", len(text)), text]
+        parts += [struct.pack("<I", 0)]
         systems: dict[str, list[str]] = {}
         for event in self.events:
             systems.setdefault(event.split(":")[0], []).append(event)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -172,6 +175,29 @@ def test_several_workers_are_said_to_be_guessed(tmp_path: Path) -> None:
     read = read_perf(made.write(tmp_path / "perf.data"))
     assert sorted(read.manifest["workers"]) == ["60", "61", "62"]
     assert any("is a guess" in line for line in read.inferred)
+
+
+@pytest.mark.skipif(shutil.which("perf") is None, reason="perf is not installed")
+def test_perf_itself_counts_the_same(tmp_path: Path) -> None:
+    path = scene(5).write(tmp_path / "perf.data")
+    command = ["perf", "script", "--ns", "-F", "tid,cpu,time,event", "-i", str(path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    if said.returncode or not said.stdout:
+        pytest.skip(f"this perf does not read such a file: {said.stderr.strip()[:80]}")
+    lines = [line.split() for line in said.stdout.splitlines()]
+    events = [line[-1].rstrip(":").split(":")[-1] for line in lines]
+    table = read_perf(path).tables["events"]
+    kinds = table["kind"].to_numpy()
+    for kind, event in (
+        (EventKind.POLL, "napi_poll"),
+        (EventKind.RECEIVE, "napi_gro_receive_entry"),
+        (EventKind.XMIT, "net_dev_start_xmit"),
+        (EventKind.RUN, "sched_switch"),
+        (EventKind.EPOLL_RETURN, "sys_exit_epoll_wait"),
+    ):
+        assert np.count_nonzero(kinds == kind) == events.count(event), event
+    cpus = [int(line[1].strip("[]")) for line in lines]
+    assert cpus == table["cpu"].to_pylist()
 
 
 def cut_off(made: PerfBuilder) -> bytes:

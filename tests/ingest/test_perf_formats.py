@@ -71,7 +71,7 @@ def test_a_foreign_section_is_refused(begin: bytes, says: str) -> None:
 
 def test_counts_are_bounded() -> None:
     section = PerfBuilder().tracing_data()
-    place = section.index(b"header_event\0") + 13 + 8 + 5
+    place = section.index(b"header_event\0") + 13 + 8  # the count of ftrace formats
     damaged = section[:place] + b"\xff\xff\xff\x7f" + section[place + 4 :]
     with pytest.raises(TraceError, match="counts 2147483647"):
         read_formats(PATH, damaged)
