@@ -85,10 +85,12 @@ def _found(told: Told, findings: Findings, timed: Timed, ends: Ends, counts: Cou
     packets, flows = len(timed.columns.time), len(ends.reverse)
     connections = int(np.count_nonzero(ends.connection == np.arange(flows)))
     told.found.append(
-        f"{packets:,} packets in {timed.duration / SECOND:.6g} s,"
-        f" {connections:,} connections in {flows:,} flows"
+        f"{_count(packets, 'packet')} in {timed.duration / SECOND:.6g} s,"
+        f" {_count(connections, 'connection')} in {_count(flows, 'flow')}"
     )
-    told.found.append(f"{counts.requests:,} requests, {counts.answers:,} packets of answers")
+    told.found.append(
+        f"{_count(counts.requests, 'request')}, {_count(counts.answers, 'packet')} of answers"
+    )
     if len(findings.interfaces) > 1 or findings.sections > 1:
         told.found.append(
             f"{len(findings.interfaces):,} interfaces in {findings.sections:,} sections"
@@ -122,6 +124,10 @@ def _inferred(
         told.inferred.append(
             f"{timed.backwards:,} packets stood behind a later one: sorted by time"
         )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s'[: number != 1]}"
 
 
 def _lost(told: Told, findings: Findings, timed: Timed) -> None:

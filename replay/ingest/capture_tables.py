@@ -74,9 +74,8 @@ def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     """Return an array of type `kind` over the memory of `values`, of the same width."""
     values = np.ascontiguousarray(values)
     validity, nulls = None, 0
-    if values.dtype.kind == "i":
+    if values.dtype.kind == "i" and len(values) and values.min() < 0:
         known = values >= 0
         nulls = len(values) - int(np.count_nonzero(known))
-        if nulls:
-            validity = pa.py_buffer(np.packbits(known, bitorder="little"))
+        validity = pa.py_buffer(np.packbits(known, bitorder="little"))
     return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(values)], nulls)

@@ -6,7 +6,7 @@ that, and says SHORT where a header does not fit.
 
 from __future__ import annotations
 
-from replay.engine.accelerate import jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.ingest.records import Bytes, u8, u16, u32
 from replay.trace.schema import PacketStatus
 
@@ -33,7 +33,7 @@ TRANSPORT, REPEATED, OUTGOING = 32, 64, 128  # TCP or UDP; seen before; sent by 
 _SLL_OUTGOING = 4  # packet type "sent by us"
 
 
-@jit_inside
+@jit_inline
 def link_header(data: Bytes, at: int, end: int, link: int) -> tuple[int, int, int, bool]:
     """Return where the network header starts, its ether type, the outer VLAN, whether outgoing.
 
@@ -86,7 +86,7 @@ def _family(data: Bytes, at: int) -> int:
     return TYPE_IPV6 if family in (10, 24, 28, 30) else TYPE_UNKNOWN
 
 
-@jit_inside
+@jit_inline
 def ip_header(
     data: Bytes, at: int, end: int, wire_end: int, kind: int
 ) -> tuple[int, int, int, int, int]:
@@ -101,7 +101,7 @@ def ip_header(
     return _ipv6_header(data, at, end, wire_end)
 
 
-@jit_inside
+@jit_inline
 def _ipv4_header(data: Bytes, at: int, end: int, wire_end: int) -> tuple[int, int, int, int, int]:
     """Return what ip_header does."""
     if at + 20 > end:
@@ -157,7 +157,7 @@ def _ipv6_header(data: Bytes, at: int, end: int, wire_end: int) -> tuple[int, in
     return at, packet_end, protocol, 0, status
 
 
-@jit_inside
+@jit_inline
 def transport_header(
     data: Bytes, at: int, end: int, packet_end: int, protocol: int, fragment: int
 ) -> tuple[int, int, int, int, int, int]:
@@ -190,7 +190,7 @@ def transport_header(
     return port, other_port, payload, marks, sequence, status
 
 
-@jit_inside
+@jit_inline
 def _tcp_header(data: Bytes, at: int, end: int, packet_end: int) -> tuple[int, int, int]:
     """Return the bytes of payload (-1 unknown), the marks and the status."""
     if at + 20 > packet_end:

@@ -84,10 +84,10 @@ def _ingest_capture(
     """Read a capture and write its bundle, while another thread hashes it."""
     from replay.ingest.pcap import OpenCapture
 
-    capture = OpenCapture(source)
+    capture = OpenCapture(source, server)
     with ThreadPoolExecutor(1) as other:
         entry = other.submit(capture.source)
-        read = capture.read(server)
+        read = capture.read()
         with bundle_writer(place) as folder:
             for name, schema in TABLES.items():
                 write_table(folder, name, read.tables.get(name, schema.empty_table()), compress)

@@ -47,17 +47,18 @@ def read_capture(path: str | os.PathLike[str], *, server: str | None = None) -> 
     of a connection's two flows, the one to the server stands first. Raises TraceError where the
     file cannot be read or `server` is not in it; a file cut or damaged later is read up to there.
     """
-    capture = OpenCapture(path)
+    capture = OpenCapture(path, server)
     with ThreadPoolExecutor(1) as other:
         source = other.submit(capture.source)  # hashes while this thread decodes
-        read = capture.read(server)
+        read = capture.read()
         return replace(read, manifest={"sources": [source.result()], **read.manifest})
 
 
 class OpenCapture:
-    """A capture whose header was read. Raises TraceError where it cannot be."""
+    """A capture whose header was read. Raises TraceError where it cannot be, or `server` not."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], server: str | None = None) -> None:
+        self._server = None if server is None else parse_server(server)
         self._path = Path(path)
         self._kind = sniff(self._path)
         if self._kind not in _CAPTURES:
@@ -69,10 +70,9 @@ class OpenCapture:
         """Return the manifest's entry; takes longer than to decode."""
         return {**source_entry(self._path, self._data.data), "format": self._kind}
 
-    def read(self, server: str | None) -> Ingested:
+    def read(self) -> Ingested:
         """Return what read_capture does, but for the manifest's sources; once."""
-        named = None if server is None else parse_server(server)
-        return _read(self._data, self._capture, named)
+        return _read(self._data, self._capture, self._server)
 
 
 def _read(data: Bytes, capture: Capture, named: Server | None) -> Ingested:

@@ -31,8 +31,8 @@ class Timed:
 
     @property
     def duration(self) -> int:
-        """Nanoseconds from the first packet to the last."""
-        return int(self.columns.time[-1]) if len(self.columns.time) else 0
+        """Nanoseconds from the first packet up to and with the last."""
+        return int(self.columns.time[-1]) + 1 if len(self.columns.time) else 0
 
 
 def settle_times(columns: Columns) -> Timed:

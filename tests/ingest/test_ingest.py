@@ -46,7 +46,7 @@ def test_a_bundle_holds_every_table_and_names_its_source(
         }
     ]
     text = str(summary)
-    assert "found     6 packets in 5e-09 s, 1 connections in 2 flows" in text
+    assert "found     6 packets in 6e-09 s, 1 connection in 2 flows" in text
     assert "inferred  server: port 8080/tcp at 10.0.0.1" in text
     assert "lost      service times" in text
 

@@ -68,7 +68,7 @@ def test_a_whole_connection(tmp_path: Path) -> None:
     assert replies == [None] * 5 + [3, 3, None, 7, 7, 7, None, None, None]
     assert thinks == [200 if i == 7 else None for i in range(len(frames))]
     assert read.manifest["loop"] == "closed"
-    assert read.manifest["duration_ns"] == 1300
+    assert read.manifest["duration_ns"] == 1301
     assert read.tables["packets"]["service_ns"].null_count == len(frames)
     assert "2 requests, 3 packets of answers" in read.found
 

@@ -30,7 +30,7 @@ def test_packets_are_in_order_of_time_and_ties_in_order_of_the_file(times: list[
     assert timed.origin == min(times)
     assert timed.columns.length.tolist() == order
     assert timed.columns.time.tolist() == [times[i] - min(times) for i in order]
-    assert timed.duration == max(times) - min(times)
+    assert timed.duration == max(times) - min(times) + 1
     assert timed.backwards == sum(b < a for a, b in pairwise(times))
 
 

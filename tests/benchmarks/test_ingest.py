@@ -1,0 +1,86 @@
+"""How fast captures become bundles, beside what `cat`, `cp` and tcpdump take in the same run.
+
+Ratios are what to compare between machines and days; run with
+`pytest -n 0 --benchmark-only tests/benchmarks/test_ingest.py`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from replay.ingest.ingest import ingest
+from replay.ingest.pcap import read_capture
+from tests.benchmarks.exchanges import PACKETS_PER_EXCHANGE, write_exchanges
+
+EXCHANGES = 1_000_000
+TCPDUMP_EXCHANGES = 50_000
+ROUNDS = 7
+
+
+@pytest.fixture(scope="module", params=["pcap", "pcapng"])
+def capture(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Three million packets, cut at 96 bytes, of 20,000 connections: about 300 MB."""
+    path = tmp_path_factory.mktemp("captures") / f"large.{request.param}"
+    write_exchanges(path, EXCHANGES, pcapng=request.param == "pcapng")
+    yield path
+    path.unlink()
+
+
+def test_decode(benchmark: Any, capture: Path) -> None:
+    read_capture(capture)  # compiles
+    read = benchmark.pedantic(read_capture, (capture,), rounds=ROUNDS)
+    assert len(read.tables["packets"]) == EXCHANGES * PACKETS_PER_EXCHANGE
+    _compare(benchmark, capture)
+
+
+def test_ingest(benchmark: Any, capture: Path, tmp_path: Path) -> None:
+    output = tmp_path / "large.trace"
+
+    def absent() -> None:
+        shutil.rmtree(output, ignore_errors=True)
+
+    summary = benchmark.pedantic(
+        ingest, ([capture], output), setup=absent, rounds=ROUNDS, warmup_rounds=1
+    )
+    assert summary.path == output
+    _compare(benchmark, capture)
+
+
+def _compare(benchmark: Any, capture: Path) -> None:
+    """Say packets a second, and how many times as long as others the best round took."""
+    packets = EXCHANGES * PACKETS_PER_EXCHANGE
+    best = benchmark.stats.stats.min
+    benchmark.extra_info["packets_per_s"] = round(packets / best)
+    cat = _best(lambda: _run(["cat", str(capture)]))
+    copy = capture.with_suffix(".copy")
+    cp = _best(lambda: _run(["cp", str(capture), str(copy)]))
+    copy.unlink()
+    benchmark.extra_info["times_cat"] = round(best / cat, 2)
+    benchmark.extra_info["times_cp"] = round(best / cp, 2)
+    if shutil.which("tcpdump"):
+        small = capture.with_suffix(".small")
+        write_exchanges(small, TCPDUMP_EXCHANGES)
+        each = _best(lambda: _run(["tcpdump", "-n", "-tt", "-r", str(small)]))
+        small.unlink()
+        ratio = each / (TCPDUMP_EXCHANGES * PACKETS_PER_EXCHANGE) / (best / packets)
+        benchmark.extra_info["faster_than_tcpdump"] = round(ratio, 1)
+
+
+def _best(call: Callable[[], None]) -> float:
+    def once() -> float:
+        start = perf_counter()
+        call()
+        return perf_counter() - start
+
+    return min(once() for _ in range(5))
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
