@@ -135,16 +135,15 @@ def _service(trace: Trace, recorder: Recorder) -> dict[str, Estimate]:
     recordings = len(returns) / max(1, int(returns.sum())) + 2.0
     own = recordings * recorder.event_ns
     line = timeline(trace)
-    after = (line.kind == EventKind.SOFTIRQ) & np.isin(line.tid, line.workers)
-    sent = (line.kind == EventKind.XMIT) & np.isin(line.tid, line.workers)
-    raised = line.followed(sent, after) + 1
-    share = len(raised) / max(1, int(np.count_nonzero(sent)))
-    spent = line.duration[raised] - recorder.event_ns
+    first, later = line.transmissions()
+    first, later = (np.maximum(spent - recorder.event_ns, 0) for spent in (first, later))
+    rest, begin = _mean(later), _mean(first)
     return {
         "request_ns": _middle("request_ns", service - own, "service of each request"),
         "recorded_ns": _around(own, np.empty(0), f"{recordings:.1f} recordings a request"),
-        "transmit_ns": _around(
-            share * _mean(spent), spent, f"softirq of a transmission, {share:.0%} of them"
+        "transmit_ns": _around(rest, later, "softirq of a transmission, not the first of a batch"),
+        "notify_ns": _around(
+            max(0.0, begin - rest), first - rest, "the same, the first of a batch"
         ),
     }
 
@@ -209,7 +208,7 @@ def _wakes_inside(line: Timeline, polls: npt.NDArray[np.int64]) -> npt.NDArray[n
 
 
 def _mean(samples: Floats) -> float:
-    """Return the mean of the samples but the highest twentieth: the host's own pauses."""
+    """Return the mean of the samples but the highest twentieth, the host's own pauses; not < 0."""
     if not len(samples):
         return 0.0
     return max(0.0, float(np.mean(samples[samples <= np.quantile(samples, 0.95)])))

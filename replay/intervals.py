@@ -55,6 +55,22 @@ class Timeline:
         """Return the events of `first` that an event of `second` follows at once."""
         return np.flatnonzero(first[:-1] & second[1:])
 
+    def transmissions(self) -> tuple[Int64s, Int64s]:
+        """Return what softirqs took behind each transmission: firsts of their batch, and others.
+
+        A batch is what one epoll_wait returned. 0 where no softirq followed at once.
+        """
+        mine = np.isin(self.tid, self.workers)
+        sent = np.flatnonzero(mine & (self.kind == EventKind.XMIT))
+        batch = np.searchsorted(
+            self.time[mine & (self.kind == EventKind.EPOLL_RETURN)], self.time[sent]
+        )
+        behind = np.minimum(sent + 1, len(self.kind) - 1)
+        raised = mine[behind] & (self.kind[behind] == EventKind.SOFTIRQ)
+        spent = np.where(raised, self.duration[behind], 0)
+        first = np.diff(batch, prepend=-1) > 0
+        return spent[first], spent[~first]
+
     def runs(self, tids: Int64s) -> Flags:
         """Whether an event gives the CPU to one of these threads."""
         flags: Flags = (self.kind == EventKind.RUN) & np.isin(self.tid, tids)

@@ -162,6 +162,7 @@ class Island:
             self.handler = ["timeout", self.host.timer_ns, in_thread]
         elif self.unthrottle <= self.now:
             self.unthrottle, self.parked = NEVER, self.parked_by_call(in_thread)
+            self.rt_window, self.rt_used = self.now // self.host.rt_period_ns, 0
         elif in_thread and self.parked == "ksoftirqd" and self.slice_end <= self.now:
             self.turn, self.slice_end = "ksoftirqd", self.now + self.host.slice_ns
         else:
@@ -311,7 +312,7 @@ class Island:
                     self.timer = self.now + policy.irq_suspend_timeout_ns  # napi_suspend_irqs
                     yield "kernel", host.timer_start_ns
                 for packet in batch:
-                    yield from self.serve(packet)
+                    yield from self.serve(packet, first=packet == batch[0])
             called = self.now
             yield "kernel", host.epoll_ns
             if not self.ready and self.napi_id:
@@ -333,7 +334,7 @@ class Island:
         self.need_resched = False
         yield "kernel", self.host.wake_ns
 
-    def serve(self, packet: int) -> Steps:
+    def serve(self, packet: int, first: bool) -> Steps:
         self.started[packet] = self.now
         yield "app", int(self.load.service_ns[packet])
         self.done[packet] = self.now
@@ -343,7 +344,7 @@ class Island:
         for child in self.children.get(packet, []):
             assert self.load.think_ns is not None
             heapq.heappush(self.future, (self.now + int(self.load.think_ns[child]), child))
-        yield "app", self.host.transmit_ns
+        yield "app", self.host.transmit_ns + (self.host.notify_ns if first else 0)
 
     def busy_loop(self) -> Steps:
         """napi_busy_loop, then napi_resume_irqs where it found nothing."""

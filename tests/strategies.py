@@ -20,6 +20,7 @@ COSTS = [
     "exit_ns",
     "idle_ns",
     "transmit_ns",
+    "notify_ns",
     "wake_ns",
     "sleep_ns",
     "epoll_ns",

@@ -42,6 +42,7 @@ CONSTANTS = np.dtype(
             "exit",
             "idle",
             "transmit",
+            "notify",
             "preemption",
             "wake",
             "sleep",
@@ -113,7 +114,7 @@ def new_constants(workload: Workload, policy: Policy, host: Host, times: bool) -
 
 _COSTS = (
     *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit", "idle"),
-    *("timer_start", "transmit"),
+    *("timer_start", "transmit", "notify"),
     *("wake", "sleep", "epoll", "event", "busy_poll", "rt_period", "rt_runtime", "slice"),
 )
 

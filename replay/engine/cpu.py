@@ -105,6 +105,7 @@ def take_interrupt(s: Any, k: Any) -> int:
             wake(s, k)
     elif s.unthrottle <= s.now:
         s.unthrottle = NEVER
+        s.rt_window, s.rt_used = s.now // k.rt_period, 0
         s.parked, s.unparked = 0, 1
         result = NAPI_SCHEDULED
     refresh_timers(s, k)

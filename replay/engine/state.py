@@ -53,6 +53,7 @@ STATE = np.dtype(
             "wakes_at",
             "napi_id",
             "ready",  # requests that epoll would return
+            "notify",  # what the next transmission costs more, as the first of its batch
             "serving",  # the next packet to look at for a request to serve
             "pending",  # size of the heap of arrivals to come
             # results

@@ -139,6 +139,7 @@ def _return_events(s: Any, k: Any) -> None:
         work(s, k, KERNEL, k.timer_start)
         if s.over:
             return
+    s.notify = k.notify
     while batch > 0 and not s.over:
         batch -= _serve_undisturbed(s, k, batch)
         if batch > 0:
@@ -152,7 +153,7 @@ def _serve_undisturbed(s: Any, k: Any, batch: int) -> int:
     p = packets(k)
     when, service, lost, memory = p.when, p.service, p.lost, p.memory
     now, packet, quiet = s.now, s.serving, s.quiet
-    times, transmit = k.times, k.transmit
+    times, transmit = k.times, k.transmit + s.notify
     total, low, high = 0, s.latency_low, s.latency_high
     served = 0
     while served < batch:
@@ -165,7 +166,7 @@ def _serve_undisturbed(s: Any, k: Any, batch: int) -> int:
         if times:
             memory[k.started_at + packet] = now
             memory[k.done_at + packet] = done
-        now = until
+        now, transmit = until, k.transmit
         latency = done - when[packet]
         memory[k.latency_at + bucket(latency)] += 1
         total += latency
@@ -177,6 +178,8 @@ def _serve_undisturbed(s: Any, k: Any, batch: int) -> int:
     s.latency_sum += total
     s.latency_low, s.latency_high = low, high
     s.served += served
+    if served > 0:
+        s.notify = 0
     return served
 
 
@@ -203,7 +206,8 @@ def _serve(s: Any, k: Any) -> None:
     s.serving = packet + 1
     if k.closed:
         answer(s, k, p.memory[k.row_at + packet])
-    work(s, k, APP, k.transmit)
+    more, s.notify = s.notify, 0
+    work(s, k, APP, k.transmit + more)
 
 
 @jit_inline

@@ -38,6 +38,7 @@ class Host:
     event_ns: int  # each event that epoll_wait returns
     request_ns: int  # service, up to its transmission, of a request where it was not recorded
     transmit_ns: int  # rest of a request, after its response was handed to the device
+    notify_ns: int  # more, for the first transmission after epoll_wait: waking the other side
     busy_poll_ns: int  # one busy-poll iteration, without its packets
     recorded_ns: int = 0  # of each recorded service time, what recording it took
     client_ns: int = 0  # network and client: from client send to arrival plus transmit to receive
@@ -90,6 +91,7 @@ GENERIC = Host(
     event_ns=60,
     request_ns=2_500,
     transmit_ns=1_000,
+    notify_ns=100,
     busy_poll_ns=600,
     ring=1024,
     about="no measured host: literature values for a 3 GHz server CPU",
@@ -113,5 +115,6 @@ ZERO_COST = Host(
     event_ns=0,
     request_ns=0,
     transmit_ns=0,
+    notify_ns=0,
     busy_poll_ns=0,
 )

@@ -39,6 +39,7 @@ HOST = replace(
     epoll_ns=200,
     event_ns=20,
     transmit_ns=0,
+    notify_ns=0,
     busy_poll_ns=300,
     ring=4096,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ def measure(rig: Rig, sweep: Sweep, report: Report) -> list[dict[str, object]]:
 
 
 def take(rig: Rig, wanted: Take, folder: Path, report: Report) -> dict[str, object]:
-    """Make one recording several times, keep the most ordinary, and say what recording costs.
+    """Make one recording several times, keep the least disturbed, and say what recording costs.
 
     Counted and recorded runs of the same requests take turns: their difference is the cost.
     Leaves NAME.perf.data and NAME.npz in the folder.
@@ -82,7 +81,7 @@ def take(rig: Rig, wanted: Take, folder: Path, report: Report) -> dict[str, obje
         recorded.append(_again(record, rig, policy, load, path))
         report(f"{wanted.name} recorded {_line(recorded[-1])}")
         time.sleep(PAUSE_S)
-    kept = _most_ordinary(recorded)
+    kept = _least_disturbed(recorded)
     for repetition in range(wanted.repetitions):
         for suffix in (".perf.data", ".npz"):
             path = folder / f"{wanted.name}-{repetition}{suffix}"
@@ -103,9 +102,9 @@ def _again(run: Callable[..., dict], *arguments: object) -> dict:
     return run(*arguments)
 
 
-def _most_ordinary(runs: list[dict]) -> int:
-    medians = [run["latency"]["p50_us"] for run in runs]
-    return medians.index(statistics.median_low(medians))
+def _least_disturbed(runs: list[dict]) -> int:
+    """Pauses of the machine itself show in the upper tail."""
+    return min(range(len(runs)), key=lambda number: runs[number]["latency"]["p99_us"])
 
 
 def _line(run: dict) -> str:
