@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,16 @@ def test_all_formats_of_a_section_are_read() -> None:
     formats = read_formats(PATH, PerfBuilder().tracing_data())
     assert {found.name for found in formats.values()} == set(EVENTS)
     assert all(found.number == number for number, found in formats.items())
+
+
+def test_blocks_that_are_no_formats_are_stepped_over() -> None:
+    builder = PerfBuilder(events=("napi:napi_poll", "net:net_dev_xmit"))
+    builder.edit_format = lambda event, text: "?" if event == "napi:napi_poll" else text
+    section = builder.tracing_data()
+    place = section.index(b"header_event\0") + 13 + 8
+    of_ftrace = struct.pack("<IQ", 1, 5) + b"hello"
+    section = section[:place] + of_ftrace + section[place + 4 :]
+    assert [found.name for found in read_formats(PATH, section).values()] == ["net:net_dev_xmit"]
 
 
 @pytest.mark.parametrize(

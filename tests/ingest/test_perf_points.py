@@ -202,6 +202,17 @@ def test_sample_types_that_cannot_be_told_apart_are_refused() -> None:
         read(builder.build())
 
 
+def test_sample_types_without_ids_are_refused() -> None:
+    class Nameless(TwoKinds):
+        def attrs(self) -> list[tuple[int, int, int, list[int]]]:
+            return [(*attr[:3], []) for attr in super().attrs()]
+
+    builder = Nameless()
+    builder.sample("irq:softirq_entry", 5, 2, 8, vec=3)
+    with pytest.raises(TraceError, match="have no ids"):
+        read(builder.build())
+
+
 @pytest.mark.parametrize("missing", [pb.TIME, pb.CPU])
 def test_samples_without_time_or_cpu_are_refused(missing: int) -> None:
     builder = PerfBuilder(sample_type=pb.USUAL & ~missing)
@@ -298,7 +309,7 @@ def test_a_sample_shorter_than_its_fields_is_refused() -> None:
         (pb.USUAL | pb.CALLCHAIN, "<Q", 5),
         (pb.USUAL | pb.READ, "<Q", 1 << 63),
         (pb.USUAL | pb.READ | pb.CALLCHAIN, "<Q", 7),
-        (pb.USUAL | pb.READ, "<Q", 8),
+        (pb.USUAL | pb.READ, "<Q", 6),
     ],
 )
 def test_lengths_within_a_sample_are_bounded(sample_type: int, form: str, value: int) -> None:
@@ -307,6 +318,14 @@ def test_lengths_within_a_sample_are_bounded(sample_type: int, form: str, value:
     record = bytearray(builder.records[0])
     struct.pack_into(form, record, 56, value)  # after header, id, ip, tid, time, cpu and period
     builder.records[0] = bytes(record)
+    with pytest.raises(TraceError, match="shorter than its fields"):
+        read(builder.build())
+
+
+@pytest.mark.parametrize("more", [0, pb.READ, pb.CALLCHAIN])
+def test_a_sample_that_ends_before_its_lengths_is_refused(more: int) -> None:
+    builder = PerfBuilder(sample_type=pb.USUAL | more, read_format=8)
+    builder.add(9, bytes(48))
     with pytest.raises(TraceError, match="shorter than its fields"):
         read(builder.build())
 
@@ -344,6 +363,30 @@ def test_names_of_devices_are_found_by_either_kind_of_place() -> None:
     struct.pack_into("<HH", record, raw + 12, place - 16, length)
     builder.records[0] = bytes(record)
     assert read(builder.build()).devices == ["eth0"]
+
+
+def test_fields_that_older_kernels_lack_are_done_without() -> None:
+    def edit(event: str, text: str) -> str:
+        for name in ("protocol", "mac_header", "mac_header_valid", "l4_hash", "transport_offset"):
+            text = text.replace(f" {name};", f" an_old_{name};")
+        return text
+
+    builder = PerfBuilder(edit_format=edit)
+    gro = {"name": "eth0", "napi_id": 264, "hash": 7, "l4_hash": 1, "len": 61, "protocol": 0x800}
+    builder.sample("net:napi_gro_receive_entry", 1, 0, 1, **gro)
+    xmit = {"name": "eth0", "len": 75, "protocol": 0x800, "transport_offset_valid": 1}
+    builder.sample("net:net_dev_start_xmit", 2, 0, 1, **xmit)
+    assert [row[6:] for row in rows(read(builder.build()))] == [(75, 0), (75, 0)]
+
+
+def test_a_devices_name_may_lie_in_the_record_itself() -> None:
+    def edit(event: str, text: str) -> str:
+        return text.replace("__data_loc char[] name", "char name[4]")
+
+    builder = PerfBuilder(edit_format=edit)
+    name = int.from_bytes(b"eth9", "little")
+    builder.sample("net:netif_receive_skb", 1, 0, 1, name=name, len=1)
+    assert read(builder.build()).devices == ["eth9"]
 
 
 @settings(deadline=None)

@@ -209,6 +209,31 @@ def test_packets_of_several_messages_count_as_such() -> None:
     assert column(made, "service_ns", REQUEST)[40:] == [40, 10, 15, 15, 10]
 
 
+def test_a_response_may_count_for_more_than_was_asked() -> None:
+    usual = [
+        one
+        for number in range(20)
+        for one in (
+            gro(1_000 * number + 10),
+            poll(1_000 * number + 20, 1),
+            back(1_000 * number + 100, 1),
+            send(1_000 * number + 110, 55),
+            wait(1_000 * number + 120),
+        )
+    ]
+    made = rebuilt(
+        *ACKED,
+        *usual,
+        gro(30_000),
+        poll(30_010, 1),
+        back(30_100, 1),
+        send(30_130, 165),
+        wait(30_136),
+    )
+    assert served(made)[-1] == (20, 30_130)
+    assert column(made, "service_ns", REQUEST)[-1] == 36
+
+
 def test_a_response_in_several_packets_belongs_to_one_request() -> None:
     made = rebuilt(
         *ACKED, gro(10), poll(15, 1), back(100, 1), send(120, 1_400), send(130, 300), wait(135)

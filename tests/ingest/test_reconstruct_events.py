@@ -217,15 +217,17 @@ def test_the_watchdog_is_the_timer_within_a_napi() -> None:
         arm(4, 70, timer=NAPI + 9 * 4096 + 288),  # of a NAPI that never polled
         arm(5, 80, timer=5_000, function=5),  # before any NAPI
         arm(6, 80, timer=NAPI + 600, function=6),  # within, but farther: the driver's own
+        arm(6, 80, timer=NAPI + 700, function=90),
         arm(7, 80, timer=NAPI + 8, function=8),  # within two NAPIs, at different places
         arm(8, 80, timer=NAPI + 4096 + 16, function=8),
         fire(52),
+        fire(53, timer=NAPI + 9 * 4096 + 288),
     ]
     events = events_of(*points)
     assert events.survey.watchdog == WATCHDOG
     assert column(events, EventKind.TIMER_START, "napi") == [0, 1, -1]
     assert column(events, EventKind.TIMER_START, "value") == [48, 57, 66]
-    assert column(events, EventKind.TIMER, "napi") == [0]
+    assert column(events, EventKind.TIMER, "napi") == [0, -1]
     assert events_of(arm(0, 9)).survey.watchdog is None
     assert events_of(poll(0, 0)).survey.watchdog is None
 
