@@ -3,7 +3,7 @@
     python traces/record.py
 
 Needs root, Linux 6.13 or newer with two CPUs, and from Debian linux-perf, memcached, iproute2
-and ethtool. Takes about twelve minutes, in which the machine should do nothing else. Works in
+and ethtool. Takes about fifteen minutes, in which the machine should do nothing else. Works in
 network namespaces of its own and leaves nothing behind but the bundles, however it ends.
 """
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench import interrupt
 from bench.facts import facts_of
 from bench.network import CLIENT_DEVICE, SERVER_DEVICE
 from bench.outcomes import outcomes
@@ -25,6 +26,7 @@ def write_bundles(runs: Mapping[str, Any], raw: Path, place: Path) -> list[Path]
     measured = outcomes(runs["sweep"])
     written = []
     for take in runs["takes"]:
+        interrupt.obey()
         folder = place / MORE if written else place
         folder.mkdir(exist_ok=True)
         policy, _, rate = take["name"].partition("-")
@@ -43,6 +45,7 @@ def write_bundles(runs: Mapping[str, Any], raw: Path, place: Path) -> list[Path]
         manifest["server"] = runs["rig"]["server"]
         manifest["recorded_by"] = "traces/record.py: perf record -a -k CLOCK_MONOTONIC"
         manifest["host"] = {**manifest["host"], "hostname": "bench", "nic": "veth, NAPI thread"}
+        interrupt.obey()
         shutil.rmtree(path, ignore_errors=True)
         write_trace(path, manifest, ingested.tables | {"outcomes": measured}, compress="zstd")
         written.append(path)
