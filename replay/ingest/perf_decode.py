@@ -70,7 +70,7 @@ def decode(
 ) -> tuple[int, int, int, int]:
     """Fill `points` with the samples of `index` in `order`, times counted from `origin`.
 
-    devices (MOST_DEVICES, 2) takes the names found, sixteen bytes each as two integers; threads
+    devices (room, 2) takes the names found, sixteen bytes each as two integers; threads
     (MOST_THREADS, 3) takes thread ids with the place and size of their names; seen
     (HIGHEST_TID + 1,) must be zero. Returns (devices, threads, problem, the sample it is in).
     """
@@ -95,7 +95,7 @@ def decode(
                 return found_devices, found_threads, BAD_TEXT, sample
             if device == found_devices:
                 found_devices += 1
-                if found_devices == MOST_DEVICES:
+                if found_devices == len(devices):
                     return found_devices, found_threads, MANY_DEVICES, sample
         value = _field(data, raw, table, VALUE)
         other = _field(data, raw, table, OTHER)

@@ -144,6 +144,7 @@ class PerfBuilder:
     sample_type: int = USUAL
     read_format: int = 0
     clockid: int | None = 1
+    sample_id_all: bool = True
     events: Sequence[str] = tuple(EVENTS)
     attr_size: int = 128
     features: dict[int, bytes] = field(default_factory=dict)
@@ -243,7 +244,7 @@ class PerfBuilder:
         data_at = attrs_at + entry * len(attrs)
         table, place = b"", 104
         for kind, config, sample_type, own in attrs:
-            flags = 1 << 18 | (0 if self.clockid is None else 1 << 25)
+            flags = (self.sample_id_all << 18) | (0 if self.clockid is None else 1 << 25)
             attr = struct.pack(
                 "<IIQQQQQ", kind, self.attr_size, config, 1, sample_type, self.read_format, flags
             ).ljust(92, b"\0")

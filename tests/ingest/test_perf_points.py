@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.errors import TraceError
+from replay.ingest import perf_decode
 from replay.ingest.perf_formats import read_formats
 from replay.ingest.perf_header import read_header
 from replay.ingest.perf_points import PerfPoints, read_points
@@ -251,6 +252,13 @@ def test_losses_are_noted_with_time_cpu_and_number() -> None:
     assert noted == [(50, 1, 12), (70, 0, 5), (0, -1, 7)]
 
 
+def test_losses_without_a_time_have_none() -> None:
+    builder = PerfBuilder(sample_id_all=False)
+    builder.sample("irq:softirq_entry", 100, 0, 1, vec=3)
+    builder.lost(150, 1, 12)
+    assert [(loss.time, loss.cpu) for loss in read(builder.build()).losses] == [(0, -1)]
+
+
 def test_unknown_tracepoints_are_counted_not_decoded() -> None:
     builder = PerfBuilder()
     builder.sample("kmem:kmalloc", 1, 0, 1, bytes_req=9)
@@ -284,9 +292,10 @@ def test_a_cpu_beyond_the_highest_is_refused() -> None:
         read(builder.build())
 
 
-def test_too_many_devices_are_refused() -> None:
+def test_too_many_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(perf_decode, "MOST_DEVICES", 8)
     builder = PerfBuilder()
-    for number in range(4096):
+    for number in range(8):
         builder.sample("net:netif_receive_skb", 1, 0, 1, name=f"dev{number}", len=1)
     with pytest.raises(TraceError, match="device names"):
         read(builder.build())
