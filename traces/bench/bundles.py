@@ -24,7 +24,7 @@ def write_bundles(runs: Mapping[str, Any], raw: Path, place: Path) -> list[Path]
     A bundle of the same name is replaced.
     """
     measured = outcomes(runs["sweep"])
-    written = []
+    written: list[Path] = []
     for take in runs["takes"]:
         interrupt.obey()
         folder = place / MORE if written else place
