@@ -82,8 +82,6 @@ def _endpoints(flows: pa.Table, side: str) -> npt.NDArray[np.uint8]:
 def _addresses(column: pa.ChunkedArray) -> npt.NDArray[np.uint8]:
     """Return a column of 16-byte addresses as bytes of shape (flows, 16)."""
     array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # of no chunks
-        return np.empty((0, 16), dtype=np.uint8)
     buffer = array.buffers()[1]
     start = array.offset * 16
     whole = np.frombuffer(buffer, dtype=np.uint8)[start : start + len(array) * 16]

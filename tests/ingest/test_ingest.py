@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from replay.errors import TraceError
+from replay.ingest import perf
 from replay.ingest.ingest import ingest
+from replay.ingest.ingested import Ingested
 from replay.trace import schema
 from replay.trace.bundle import open_trace
 from tests.ingest.captures import ACK, PSH, Conversation, Packet, pcap
@@ -76,3 +79,29 @@ def test_a_server_is_for_captures(tmp_path: Path) -> None:
     perf.write_bytes(b"PERFILE2" + (104).to_bytes(8, "little") + bytes(88))
     with pytest.raises(TraceError, match="--server is for packet captures"):
         ingest([perf], tmp_path / "out.trace", server="80")
+
+
+def test_a_device_is_for_perf(tmp_path: Path, capture: Path) -> None:
+    with pytest.raises(TraceError, match=r"--device is for perf\.data"):
+        ingest([capture], tmp_path / "out.trace", device="eth0")
+
+
+def test_the_policy_of_the_host_is_kept(tmp_path: Path, capture: Path) -> None:
+    summary = ingest([capture], tmp_path / "talk.trace", policy="defer20")
+    assert open_trace(summary.path).manifest["policy"] == "defer20"
+
+
+def test_perf_is_read_by_its_own_reader(tmp_path: Path, monkeypatch: Any) -> None:
+    source = tmp_path / "perf.data"
+    source.write_bytes(b"PERFILE2" + (104).to_bytes(8, "little") + bytes(88))
+    asked: dict[str, Any] = {}
+
+    def read(path: Path, **options: Any) -> Ingested:
+        asked.update(options, path=path)
+        return Ingested({}, {"sources": []}, ["nothing"])
+
+    monkeypatch.setattr(perf, "read_perf", read)
+    summary = ingest([source], tmp_path / "out.trace", device="eth0", policy="base")
+    assert asked == {"path": source, "device": "eth0", "facts": {"policy": "base"}}
+    assert summary.found == ["nothing"]
+    assert len(open_trace(summary.path).packets) == 0

@@ -202,6 +202,12 @@ def test_packets_cut_by_the_snap_length(tmp_path_factory, captured: int) -> None
     assert packet["payload"] == (5 if captured >= 14 + 20 + 14 else None)
 
 
+def test_options_cut_by_the_snap_length(tmp_path: Path) -> None:
+    whole = ip(CLIENT, SERVER, 6, SEGMENT, options=bytes(8))
+    packet, flow = _decode(tmp_path, whole[:24], link=101, length=len(whole))
+    assert (packet["status"], flow) == (CUT, None)
+
+
 @given(captured=st.integers(0, 14 + 40 + 8 + 8))
 @settings(deadline=None)  # the first example compiles
 def test_ipv6_packets_cut_by_the_snap_length(tmp_path_factory, captured: int) -> None:

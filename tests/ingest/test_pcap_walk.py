@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.errors import TraceError
+from replay.ingest.ingested import source_entry
 from replay.ingest.pcap import read_capture
 from replay.trace.schema import PacketStatus
 from tests.ingest.captures import CLIENT, SERVER, Conversation, Packet, ethernet, ip, pcap, tcp
@@ -108,3 +111,25 @@ def test_more_packets_than_a_block(tmp_path: Path) -> None:
     packets = [Packet(START + i, talk.segment(True, 1, 24)) for i in range(40_000)]
     read = read_capture(_write(tmp_path, pcap(packets)))
     assert read.tables["packets"]["arrival_ns"].to_pylist() == list(range(40_000))
+
+
+def test_only_captures_are_read_as_captures(tmp_path: Path, monkeypatch: Any) -> None:
+    with pytest.raises(TraceError, match="is perf, not a packet capture"):
+        read_capture(_write(tmp_path, b"PERFILE2" + (104).to_bytes(8, "little") + bytes(88)))
+    path = _write(tmp_path, pcap([]))
+    monkeypatch.setattr(mmap, "mmap", _refuse)
+    with pytest.raises(TraceError, match=r"cannot be read: .*no memory"):
+        read_capture(path)
+
+
+def _refuse(*_: Any, **__: Any) -> None:
+    raise OSError("no memory")
+
+
+def test_sources_are_hashed_from_the_file_or_from_memory(tmp_path: Path) -> None:
+    path = _write(tmp_path, b"abc")
+    entry = source_entry(path)
+    assert entry == source_entry(path, memoryview(b"abc"))
+    assert entry["sha256"].startswith("ba7816bf")
+    with pytest.raises(TraceError, match="No such file"):
+        source_entry(tmp_path / "absent")

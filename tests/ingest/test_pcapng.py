@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.errors import TraceError
+from replay.ingest import pcapng
 from replay.ingest.ingested import Ingested
 from replay.ingest.pcap import read_capture
 from tests.ingest.captures import CLIENT, SERVER, Pcapng, ethernet, ip, tcp
@@ -191,6 +193,30 @@ def test_a_first_section_that_cannot_be_read_is_refused(
 ) -> None:
     with pytest.raises(TraceError, match=reason):
         _read(tmp_path, data)
+
+
+def test_drop_counts_that_cannot_be_are_left(tmp_path: Path) -> None:
+    file = Pcapng().interface().packet(US, FRAME, options={4: b"\xff" * 8, 1: b"note"})
+    file.block(6, struct.pack("<IIIII", 0, 0, 9, 0, 0) + struct.pack("<HHI", 1, 4, 0))
+    file.block(5, bytes(12) + file.options({5: b"\xff" * 8}))
+    assert _read(tmp_path, file).manifest["losses"]["dropped"] == 0
+
+
+def test_interfaces_are_numbered_in_16_bits(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pcapng, "_MAX_INTERFACES", 3)
+    file = Pcapng()
+    for _ in range(3):
+        file.interface()
+    read = _read(tmp_path, file.packet(US, FRAME).interface().packet(US, FRAME))
+    assert len(read.tables["packets"]) == 1
+    assert any("more than 3 interfaces at byte" in line for line in read.lost)
+
+
+def test_more_packets_than_a_block_of_ours(tmp_path: Path) -> None:
+    file = Pcapng().interface()
+    one = Pcapng.packet(Pcapng(), US, FRAME).data[28:]
+    read = _read(tmp_path, file.data + one * 20_000)
+    assert len(read.tables["packets"]) == 20_000
 
 
 def test_options_that_do_not_fit_are_left(tmp_path: Path) -> None:
