@@ -9,7 +9,7 @@ comparing recorded with unrecorded runs. A step that the recorded policy never t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from replay.errors import TraceError
 from replay.host import GENERIC, Cost, Host
 from replay.intervals import Recorder, Timeline, latencies_of_interrupts, timeline
 from replay.trace.bundle import Trace
-from replay.trace.schema import EventKind, PacketKind
+from replay.trace.schema import Cause, EventKind, PacketKind
 
 Floats = npt.NDArray[Any]
 
@@ -53,7 +53,7 @@ def calibrate(trace: Trace) -> Host:
         **_service(trace, recorder),
         **_measured_beside(manifest),
     }
-    found |= _interrupt(trace, line, found)
+    found |= _interrupts(trace, line, found, found.pop("enter_ns").value)
     host = manifest.get("host") or {}
     return Host(
         name=trace.name,
@@ -78,16 +78,27 @@ def recorder_of(manifest: Mapping[str, Any]) -> Recorder:
 
 
 def _napi(line: Timeline, recorder: Recorder) -> dict[str, Estimate]:
-    """Polls: a fixed part, a part for each packet, and leaving."""
+    """Polls: a fixed part, a part for each packet, and leaving.
+
+    Polls that follow another at once say what a poll costs; those that follow an interrupt, how
+    much more the first one does: entering the softirq or the thread.
+    """
     poll = (line.kind == EventKind.POLL) & (line.device == line.receiver)
     mine = np.flatnonzero(poll & ~np.isin(line.tid, line.workers) & (line.duration > 0))
     work, wakes = line.value[mine], _wakes_inside(line, mine)
     events = 1 + work * recorder.per_receive + wakes
     spent = line.duration[mine] - events * recorder.event_ns
-    fixed, slope = _line_through(work, spent)
+    again = np.isin(line.cause[mine], (Cause.REPOLL, Cause.THREAD))
+    if np.count_nonzero(again & (work == 1)) < FEWEST:
+        again[:] = True
+    fixed, slope = _line_through(work[again], spent[again])
+    single, double = spent[again & (work == 1)], spent[again & (work == 2)]
+    entering = spent[~again & (work == 1)] - fixed - slope
+    enter = max(0.0, float(np.median(entering))) if len(entering) else 0.0
     found = {
-        "poll_ns": _around(fixed, spent[work == 1] - slope, "poll duration, extrapolated to 0"),
-        "packet_ns": _around(slope, spent[work == 2] - fixed - slope, "poll duration per packet"),
+        "poll_ns": _around(fixed, single - slope, "poll duration, extrapolated to 0"),
+        "packet_ns": _around(slope, double - fixed - slope, "poll duration per packet"),
+        "enter_ns": _around(enter, entering, "polls after an interrupt, less other polls"),
     }
     left = line.followed(poll, line.kind == EventKind.RUN)
     if len(line.napi_threads):
@@ -148,8 +159,13 @@ def _service(trace: Trace, recorder: Recorder) -> dict[str, Estimate]:
     }
 
 
-def _interrupt(trace: Trace, line: Timeline, found: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """The device's interrupt: its CPU time, and how long before that it was signalled."""
+def _interrupts(
+    trace: Trace, line: Timeline, found: Mapping[str, Estimate], enter: float
+) -> dict[str, Estimate]:
+    """The device's interrupt: its CPU time, and how long before that it was signalled.
+
+    It and the timer's both end with entering the softirq or the NAPI thread.
+    """
     irq, back = _generic("irq_ns"), _generic("idle_ns")
     beside = trace.manifest.get("interrupt_ns")
     if beside:
@@ -164,7 +180,8 @@ def _interrupt(trace: Trace, line: Timeline, found: Mapping[str, Estimate]) -> d
         irq = _middle("irq_ns", handlers, "handler")
     waited = latencies_of_interrupts(trace, line) - irq.value
     return {
-        "irq_ns": irq,
+        "irq_ns": _more(irq, enter),
+        "timer_ns": _more(found["timer_ns"], enter),
         "idle_ns": back,
         "irq_latency_ns": _middle("irq_latency_ns", waited, "arrival to NAPI thread, less irq_ns"),
     }
@@ -233,6 +250,18 @@ def _beside(measured: Mapping[str, float], source: str) -> Estimate:
         max(0.0, measured["median"]),
         Cost(measured["q1"], measured["q3"], int(measured["samples"]), source),
     )
+
+
+def _more(estimate: Estimate, ns: float) -> Estimate:
+    """Return an estimate, and its spread, that much higher."""
+    cost = estimate.cost
+    higher = replace(
+        cost,
+        q1=cost.q1 + ns,
+        q3=cost.q3 + ns,
+        source=f"{cost.source}; with {ns:,.0f} to enter NAPI" if ns else cost.source,
+    )
+    return Estimate(estimate.value + ns, higher)
 
 
 def _generic(name: str) -> Estimate:
