@@ -10,7 +10,6 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.skipif(not list((ROOT / "traces").glob("*.trace")), reason="traces/ has no recording")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # the kernel's
 def test_a_notebook_runs_to_its_end_and_concludes(path: Path) -> None:

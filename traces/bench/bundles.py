@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from bench.facts import facts_of
 from bench.network import CLIENT_DEVICE, SERVER_DEVICE
 from bench.outcomes import outcomes
 from replay.ingest.perf import read_perf
+from replay.ingest.reconstruct_error import table_errors
 from replay.trace.bundle import write_trace
 
 #: The first recording is the one that `replay whatif` finds by itself; the others lie beside it.
@@ -42,6 +44,10 @@ def write_bundles(runs: Mapping[str, Any], raw: Path, place: Path) -> list[Path]
         )
         # GRO's entry and the stack's own event
         manifest["recorded_events"]["per_receive"] = 2
+        manifest["arrival_error"] = [
+            asdict(error)
+            for error in table_errors(ingested.tables["events"], manifest, CLIENT_DEVICE)
+        ]
         manifest["server"] = runs["rig"]["server"]
         manifest["recorded_by"] = "traces/record.py: perf record -a -k CLOCK_MONOTONIC"
         manifest["host"] = {**manifest["host"], "hostname": "bench", "nic": "veth, NAPI thread"}

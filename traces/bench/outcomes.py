@@ -13,7 +13,11 @@ from replay.trace.schema import OUTCOMES
 
 Run = Mapping[str, Any]
 
-METHOD = "counted: perf stat on tracepoints, client's log, spinner's account; not recorded"
+METHOD = (
+    "counted: tracepoints by perf_event_open, the client's log, the spinner's account; not recorded"
+)
+    "counted: tracepoints by perf_event_open, the client's log, the spinner's account; not recorded"
+)
 
 # The package's name of each metric, and where a run has it
 _COUNTS = {
