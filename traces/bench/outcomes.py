@@ -16,8 +16,6 @@ Run = Mapping[str, Any]
 METHOD = (
     "counted: tracepoints by perf_event_open, the client's log, the spinner's account; not recorded"
 )
-    "counted: tracepoints by perf_event_open, the client's log, the spinner's account; not recorded"
-)
 
 # The package's name of each metric, and where a run has it
 _COUNTS = {
