@@ -32,37 +32,27 @@ def packets_table(timed: Timed, messages: Messages) -> pa.Table:
         "think_ns": messages.think,
         "status": columns.status,
     }
-    arrays = [
-        pa.nulls(len(columns.time), field.type)
-        if known.get(field.name) is None
-        else _column(known[field.name], field.type)
-        for field in schema.PACKETS
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema.PACKETS)
+    return _table(schema.PACKETS, known, len(columns.time))
 
 
 def flows_table(table: FlowTable, order: Int64s, statistics: Int64s) -> pa.Table:
     """Return the flows table; row i is flow order[i] of `table` and `statistics`."""
     keys, numbers = table.keys[order], statistics[order]
     parts = unpack(keys[:, 4])
-    wide = pa.binary(16)
-    known = {
-        "source": pa.Array.from_buffers(
-            wide, len(order), [None, pa.py_buffer(addresses(keys[:, 0:2]))]
-        ),
-        "destination": pa.Array.from_buffers(
-            wide, len(order), [None, pa.py_buffer(addresses(keys[:, 2:4]))]
-        ),
-        "first_ns": pa.array(numbers[:, FIRST]),
-        "last_ns": pa.array(numbers[:, LAST]),
-        "packets": pa.array(numbers[:, PACKETS]),
-        "bytes": pa.array(numbers[:, BYTES]),
-        "vlan": pa.array(parts["vlan"], mask=parts["vlan"] < 0).cast(pa.uint16()),
+    known: dict[str, Any] = {
+        "first_ns": numbers[:, FIRST],
+        "last_ns": numbers[:, LAST],
+        "packets": numbers[:, PACKETS],
+        "bytes": numbers[:, BYTES],
+        "source_port": parts["source_port"].astype(np.uint16),
+        "destination_port": parts["destination_port"].astype(np.uint16),
+        "protocol": parts["protocol"].astype(np.uint8),
+        "version": parts["version"].astype(np.uint8),
+        "vlan": parts["vlan"].astype(np.int16),  # 12 bits, or -1
+        "source": addresses(keys[:, 0:2]),
+        "destination": addresses(keys[:, 2:4]),
     }
-    for name in ("source_port", "destination_port", "protocol", "version"):
-        known[name] = pa.array(parts[name]).cast(schema.FLOWS.field(name).type)
-    arrays = [known.get(field.name, pa.nulls(len(order), field.type)) for field in schema.FLOWS]
-    return pa.Table.from_arrays(arrays, schema=schema.FLOWS)
+    return _table(schema.FLOWS, known, len(order))
 
 
 def gaps_table(rows: list[dict[str, Any]]) -> pa.Table:
@@ -70,12 +60,24 @@ def gaps_table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema.GAPS)
 
 
+def _table(columns: pa.Schema, known: dict[str, Any], rows: int) -> pa.Table:
+    """Return a table of the columns known, the others null."""
+    arrays = [
+        pa.nulls(rows, field.type)
+        if known.get(field.name) is None
+        else _column(known[field.name], field.type)
+        for field in columns
+    ]
+    return pa.Table.from_arrays(arrays, schema=columns)
+
+
 def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     """Return an array of type `kind` over the memory of `values`, of the same width."""
     values = np.ascontiguousarray(values)
     validity, nulls = None, 0
-    if values.dtype.kind == "i" and len(values) and values.min() < 0:
+    if values.dtype.kind == "i":
         known = values >= 0
         nulls = len(values) - int(np.count_nonzero(known))
-        validity = pa.py_buffer(np.packbits(known, bitorder="little"))
+        if nulls:
+            validity = pa.py_buffer(np.packbits(known, bitorder="little"))
     return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(values)], nulls)

@@ -39,6 +39,9 @@ NONE = -1
 FIRST, LAST, PACKETS, BYTES, ASKS = 0, 1, 2, 3, 4
 STATISTICS = 5
 
+#: Columns of the flows' facts, shape (flows, 3), side by side: each packet looks them up.
+_SIDE, _CONNECTION, _NUMBER, _FACTS = 0, 1, 2, 3
+
 #: Columns of the connections' state, shape (flows, 6), by the lower flow of the two.
 _PART = 0  # row of a message's part that is not known to be its last
 _ANSWERED = 1  # row of the request that is being answered, or was last
@@ -102,18 +105,16 @@ def find_messages(
     )
     state = np.full((len(side), _STATE_COLUMNS), NONE, dtype=np.int64)
     following = np.empty(rows, dtype=np.int64)
-    number = np.empty(len(order), dtype=np.int32)
-    number[order] = np.arange(len(order))
-    seen = _follow(columns, side, connection, number, messages, state, following)
-    return messages, Counts(*seen)
+    facts = np.empty((len(side), _FACTS), dtype=np.int32)
+    facts[:, _SIDE], facts[:, _CONNECTION] = side, connection
+    facts[order, _NUMBER] = np.arange(len(order))
+    return messages, Counts(*_follow(columns, facts, messages, state, following))
 
 
 @jit_in_place
 def _follow(
     columns: Columns,
-    side: npt.NDArray[np.int8],
-    connection: Int64s,
-    number: npt.NDArray[np.int32],
+    facts: npt.NDArray[np.int32],
     messages: Messages,
     state: Int64s,
     next_request: Int64s,
@@ -125,16 +126,19 @@ def _follow(
     requests = answers = following = overlapping = repeated = 0
     for row in range(len(columns.time)):
         flow, marks, payload = columns.flow[row], columns.marks[row], columns.payload[row]
-        kind, reply_to = _CONTROL, NONE
+        kind, reply_to, side, connection = _CONTROL, NONE, ELSEWHERE, NONE
         messages.think[row] = NONE
+        if flow >= 0:
+            side, connection = facts[flow, _SIDE], facts[flow, _CONNECTION]
+            messages.flow[row] = facts[flow, _NUMBER]
         if marks & REPEATED:
             repeated += 1
-        if flow < 0 or side[flow] == ELSEWHERE:
+        if side == ELSEWHERE:
             if marks & OUTGOING:
                 kind = _TX
-        elif side[flow] == FROM_SERVER:
+        elif side == FROM_SERVER:
             kind = _TX
-            one = state[connection[flow]]
+            one = state[connection]
             if payload > 0 and marks & TRANSPORT:
                 answers += 1
                 if one[_PART] != NONE:
@@ -144,7 +148,7 @@ def _follow(
                 reply_to = _answer(one, marks, next_request)
                 one[_ANSWER_TIME] = columns.time[row]
         elif marks & TRANSPORT and not marks & RST and payload > 0:
-            one = state[connection[flow]]
+            one = state[connection]
             if marks & REPEATED:
                 kind = _ACK
             elif marks & (END_OF_MESSAGE | FIN):
@@ -157,13 +161,11 @@ def _follow(
                 one[_PART] = row
         elif marks & TRANSPORT and not marks & (SYN | FIN | RST) and payload == 0:
             kind = _ACK
-            one = state[connection[flow]]
+            one = state[connection]
             if one[_ANSWER_TIME] != NONE:
                 reply_to = one[_ANSWERED]
         messages.kind[row] = kind
         messages.reply_to[row] = reply_to
-        if flow >= 0:
-            messages.flow[row] = number[flow]
     return requests, answers, following, overlapping, repeated
 
 
