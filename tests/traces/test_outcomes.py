@@ -40,6 +40,7 @@ def run(policy: str = "base", irqs: int = 100, idle: float = 0.6, recorded: bool
         },
         "packets": {"server_rx_packets": 510, "server_tx_packets": 500, "server_rx_dropped": 0},
         "spinner": {"idle_ns": int(idle * 500_000_000)},
+        "cpu": {"napi_cpu_ns": 100_000_000, "worker_cpu_ns": 50_000_000},
         "latency": dict.fromkeys(_LATENCIES, 10.0),
     }
 
@@ -66,6 +67,7 @@ def test_rates_are_per_second_of_the_window() -> None:
     assert found["irqs"] == 200
     assert found["packets"] == 1_020
     assert found["cpu_idle"] == pytest.approx(60)
+    assert (found["cpu_softirq"], found["cpu_thread"]) == (20, 10)
     assert set(found) <= set(METRICS)
 
 

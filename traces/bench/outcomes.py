@@ -81,4 +81,8 @@ def metrics(run: Run) -> dict[str, float]:
     found |= {name: run["packets"][key] * per_s for name, key in _PACKETS.items()}
     found |= {name: run["counts"][key] * per_s for name, key in _COUNTS.items()}
     found["cpu_idle"] = 100.0 * run["spinner"]["idle_ns"] / window_ns
+    # As the scheduler charges them: a woken NAPI thread from its wake-up on, interrupts to whom
+    # they interrupt. With the idle time, which the spinner measures itself, they do not sum to 100.
+    found["cpu_softirq"] = 100.0 * run["cpu"]["napi_cpu_ns"] / window_ns
+    found["cpu_thread"] = 100.0 * run["cpu"]["worker_cpu_ns"] / window_ns
     return found | {name: run["latency"][key] for name, key in _LATENCIES.items()}
