@@ -19,12 +19,15 @@ from replay.errors import TraceError
 from replay.host import GENERIC, Cost, Host
 from replay.intervals import Recorder, Timeline, latencies_of_interrupts, timeline
 from replay.trace.bundle import Trace
+from replay.trace.facts import number, numbers, table
 from replay.trace.schema import Cause, EventKind, PacketKind
 
 Floats = npt.NDArray[Any]
 
 #: Fewer samples than this say nothing of a cost.
 FEWEST = 30
+#: What a manifest says of each measurement.
+SPREAD = ("median", "q1", "q3", "samples")
 
 
 @dataclass(frozen=True)
@@ -41,39 +44,47 @@ def calibrate(trace: Trace) -> Host:
     Raises TraceError where it holds no events of a server that waits in epoll_wait.
     """
     if not trace.events.num_rows:
-        raise TraceError(f"{trace.path}: holds no kernel events to calibrate on")
+        raise TraceError(f"{trace.name}: holds no kernel events to calibrate on")
     manifest = trace.manifest
     line = timeline(trace)
     if not np.any((line.kind == EventKind.POLL) & (line.device == line.receiver)):
-        raise TraceError(f"{trace.path}: no poll was recorded: no costs can be calibrated")
-    recorder = recorder_of(manifest)
+        raise TraceError(f"{trace.name}: no poll was recorded: no costs can be calibrated")
+    recorder = recorder_of(trace)
     found = {
         **_napi(line, recorder),
         **_thread(line, recorder),
         **_service(trace, recorder),
-        **_measured_beside(manifest),
+        **_measured_beside(trace),
     }
     found |= _interrupts(trace, line, found, found.pop("enter_ns").value)
-    host = manifest.get("host") or {}
+    host = table(trace, "host")
+    preemption = manifest.get("preemption")
+    if preemption not in (None, "none", "voluntary", "full", "lazy"):
+        raise TraceError(
+            f"{trace.name}: manifest.json: preemption = {preemption!r}"
+            " is none of none, voluntary, full, lazy"
+        )
     return Host(
         name=trace.name,
         threaded=bool(len(line.napi_threads)),
-        preemption=manifest.get("preemption") != "none",
-        ring=int(manifest.get("ring") or GENERIC.ring),
-        rx_usecs=int(manifest.get("rx_usecs") or 0),
-        rx_frames=int(manifest.get("rx_frames") or 0),
+        preemption=preemption not in ("none", "voluntary"),
+        ring=int(number(trace, "ring")) or GENERIC.ring,
+        rx_usecs=int(number(trace, "rx_usecs")),
+        rx_frames=int(number(trace, "rx_frames")),
         about=", ".join(str(host[key]) for key in ("kernel", "cpu", "nic") if host.get(key)),
         **{name: round(estimate.value) for name, estimate in found.items()},
         costs={name: estimate.cost for name, estimate in found.items()},
     )
 
 
-def recorder_of(manifest: Mapping[str, Any]) -> Recorder:
+def recorder_of(trace: Trace) -> Recorder:
     """Return what recording an event cost on that host; 0 where nobody measured it."""
-    counted = manifest.get("recorded_events") or {}
+    probe = numbers(trace, "probe_ns", keys=["median"])
+    counted = table(trace, "recorded_events")
+    receive = ["per_receive"] if "per_receive" in counted else []
     return Recorder(
-        event_ns=float((manifest.get("probe_ns") or {}).get("median", 0.0)),
-        per_receive=float(counted.get("per_receive", 1.0)),
+        event_ns=probe.get("median", 0.0),
+        per_receive=numbers(trace, "recorded_events", keys=receive).get("per_receive", 1.0),
     )
 
 
@@ -167,7 +178,7 @@ def _interrupts(
     It and the timer's both end with entering the softirq or the NAPI thread.
     """
     irq, back = _generic("irq_ns"), _generic("idle_ns")
-    beside = trace.manifest.get("interrupt_ns")
+    beside = numbers(trace, "interrupt_ns", keys=SPREAD)
     if beside:
         # Nothing tells what lies before the polls from what lies behind them: half and half
         half = {key: beside[key] / 2 for key in ("median", "q1", "q3")} | {
@@ -187,19 +198,20 @@ def _interrupts(
     }
 
 
-def _measured_beside(manifest: Mapping[str, Any]) -> dict[str, Estimate]:
+def _measured_beside(trace: Trace) -> dict[str, Estimate]:
     """What the recorded policy never does, from measurements of the host beside the recording."""
-    timer = manifest.get("timer") or {}
     found = {}
     for name, key, source in (
         ("timer_start_ns", "arming_ns", "arming a timer"),
         ("timer_latency_ns", "lateness_ns", "lateness of a timer"),
         ("timer_ns", "interrupt_ns", "a timer's interrupt of an idle CPU"),
     ):
-        found[name] = _beside(timer[key], source) if key in timer else _generic(name)
+        timer = numbers(trace, "timer", key, keys=SPREAD)
+        found[name] = _beside(timer, source) if timer else _generic(name)
     found["busy_poll_ns"] = _generic("busy_poll_ns")
-    if manifest.get("client"):
-        found["client_ns"] = _beside(manifest["client"], "client's latency less the server's")
+    client = numbers(trace, "client", keys=SPREAD)
+    if client:
+        found["client_ns"] = _beside(client, "client's latency less the server's")
     return found
 
 
@@ -241,7 +253,7 @@ def _middle(name: str, samples: Floats, source: str) -> Estimate:
 def _around(value: float, samples: Floats, source: str) -> Estimate:
     """Return `value` with the samples' quartiles."""
     q1, q3 = np.quantile(samples, [0.25, 0.75]) if len(samples) else (value, value)
-    return Estimate(value, Cost(float(q1), float(q3), len(samples), source))
+    return Estimate(value, Cost(max(0.0, float(q1)), max(0.0, float(q3)), len(samples), source))
 
 
 def _beside(measured: Mapping[str, float], source: str) -> Estimate:

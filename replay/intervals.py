@@ -83,7 +83,7 @@ def timeline(trace: Trace) -> Timeline:
     tid, kind, cpu = (_column(events, name) for name in ("tid", "kind", "cpu"))
     workers = np.unique(tid[kind == EventKind.EPOLL_RETURN])
     if not len(workers):
-        raise TraceError(f"{trace.path}: no epoll_wait was recorded: no costs can be calibrated")
+        raise TraceError(f"{trace.name}: no epoll_wait was recorded: no costs can be calibrated")
     here = (kind == EventKind.EPOLL_RETURN) & np.isin(tid, workers)
     server = np.bincount(cpu[here]).argmax()
     rows = np.flatnonzero(cpu == server)
@@ -127,8 +127,8 @@ def latencies_of_interrupts(trace: Trace, line: Timeline) -> Int64s:
 
 def _receiver(trace: Trace, polled: Int64s) -> int:
     """Return the number of the device whose packets were rebuilt, else that polled most."""
-    devices, name = trace.manifest.get("devices") or [], trace.manifest.get("device")
-    if name in devices:
+    devices, name = trace.manifest.get("devices"), trace.manifest.get("device")
+    if isinstance(devices, list) and name in devices:
         return int(devices.index(name))
     return int(np.bincount(polled).argmax()) if len(polled) else -1
 

@@ -67,6 +67,7 @@ def what_if(
         laid_out = split(offer, queue_of_packets(trace, offer, layout), layout.queues)
 
     truth = measurements(trace, costs, offer)
+    as_measured = trace.manifest.get("loop", offer.mode) in (offer.mode, "unknown")
     asked = scenarios(truth.policy, policies, costs, recorded, laid_out)
     outcomes = replay_all(asked, threads)
     rows = [
@@ -76,7 +77,7 @@ def what_if(
             scenario,
             islice(outcomes, len(scenario.islands)),
             truth,
-            comparable=scenario.islands is recorded,
+            comparable=scenario.islands is recorded and as_measured,
             per_queue=per_queue,
         )
     ]

@@ -166,3 +166,24 @@ def test_a_host_survives_its_text(tmp_path: Path) -> None:
     assert again == host
     assert again.costs.keys() == host.costs.keys()
     assert np.isclose(again.costs["poll_ns"].q1, host.costs["poll_ns"].q1)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ({"probe_ns": "x"}, "probe_ns = 'x' is no table"),
+        ({"probe_ns": {"median": -1}}, "probe_ns.median = -1 is no number from 0 to 1e18"),
+        ({"ring": "x"}, "ring = 'x' is no number"),
+        ({"timer": {"arming_ns": {"median": 1.0}}}, "timer.arming_ns.q1 = None is no number"),
+        ({"client": {"median": "x"}}, "client.median = 'x'"),
+        ({"recorded_events": {"per_receive": -1}}, "recorded_events.per_receive = -1"),
+        ({"preemption": "x"}, "preemption = 'x' is none of none, voluntary, full, lazy"),
+    ],
+)
+def test_a_manifest_that_was_edited_badly(
+    tmp_path: Path, manifest: dict[str, object], said: str
+) -> None:
+    with pytest.raises(TraceError) as raised:
+        calibrate(story().write(tmp_path / "told.trace", **manifest))
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
