@@ -151,7 +151,7 @@ def test_years_are_refused(tmp_path: Path) -> None:
         ([(0, {"service_ns": 1 << 62})], {}, "packet 0: service_ns = .* is outside 0 to"),
         ([(0, {}), (1 << 60, {})], {"duration_ns": 9}, "packet 1: arrival_ns = .* is outside"),
         ([(0, {}), (1 << 60, {})], {}, "lasts .* s; a replay lasts 1 ns to 86,400 s"),
-        ([(0, {})], {"duration_ns": "long"}, "json: duration_ns = 'long' is no number from 0 to 1e18"),
+        ([(0, {})], {"duration_ns": "long"}, "duration_ns = 'long' is no number from 0 to"),
         ([(0, {})], {"duration_ns": -1}, "json: duration_ns = -1 is no number from 0 to 1e18"),
         ([(0, {})], {"duration_ns": True}, "json: duration_ns = True is no number from 0 to 1e18"),
     ],
