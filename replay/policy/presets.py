@@ -62,7 +62,16 @@ _FAMILIES = {"defer": (defer, 1), "suspend": (suspend, 0)}
 _NUMBERED = re.compile(r"(defer|suspend)(\d{1,6})\Z")
 
 #: Names to offer where one was misspelt.
-KNOWN_NAMES = [*PRESETS, "defer20", "defer50", "defer200", "suspend0", "suspend20", "suspend50"]
+_NUMBERED_NAMES = [
+    "defer20",
+    "defer50",
+    "defer200",
+    "suspend0",
+    "suspend20",
+    "suspend50",
+    "suspend200",
+]
+KNOWN_NAMES = [*PRESETS, *_NUMBERED_NAMES]
 
 
 def preset(name: str) -> Policy | None:
