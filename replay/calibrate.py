@@ -53,7 +53,7 @@ def calibrate(trace: Trace) -> Host:
     found = {
         **_napi(line, recorder),
         **_thread(line, recorder),
-        **_service(trace, recorder),
+        **_service(trace, line, recorder),
         **_measured_beside(trace),
     }
     found |= _interrupts(trace, line, found, found.pop("enter_ns").value)
@@ -144,7 +144,7 @@ def _thread(line: Timeline, recorder: Recorder) -> dict[str, Estimate]:
     }
 
 
-def _service(trace: Trace, recorder: Recorder) -> dict[str, Estimate]:
+def _service(trace: Trace, line: Timeline, recorder: Recorder) -> dict[str, Estimate]:
     """The application: each request as recorded, and what follows its transmission."""
     packets = trace.packets
     request = packets["kind"].to_numpy() == PacketKind.REQUEST
@@ -156,7 +156,6 @@ def _service(trace: Trace, recorder: Recorder) -> dict[str, Estimate]:
     # behind each return of epoll_wait, each transmission, and the softirq that this raises
     recordings = len(returns) / max(1, int(returns.sum())) + 2.0
     own = recordings * recorder.event_ns
-    line = timeline(trace)
     first, later = line.transmissions()
     first, later = (np.maximum(spent - recorder.event_ns, 0) for spent in (first, later))
     rest, begin = _mean(later), _mean(first)

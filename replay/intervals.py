@@ -28,7 +28,6 @@ class Recorder:
 
     event_ns: float
     per_receive: float  # GRO's entry and the stack's, where both were recorded
-    per_softirq: float = 2.0  # entry and exit
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,6 @@ settings: Any = config
 arrays: Any = arrayobj
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-#: A contiguous int64 array that a kernel only reads: Arrow's buffers are read-only.
-INPUT = types.Array(types.int64, 1, "C", readonly=True)
-#: Bytes that a kernel only reads: a memory-mapped file.
-BYTES = types.Array(types.uint8, 1, "C", readonly=True)
-
 
 def jit(function: Function) -> Function:
     """Compile `function` without Python objects and without the GIL, cached for this user."""
