@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import numpy.typing as npt
 
+from replay.engine.causes import Causes
 from replay.engine.histogram import Histogram
 
 
@@ -19,11 +20,12 @@ class CpuTime:
     kernel: int = 0  # the thread inside epoll_wait: calls, busy polls, sleeping and waking
     app: int = 0  # the thread outside epoll_wait: serving requests
     idle: int = 0
+    other: int = 0  # background work
 
     @property
     def total(self) -> int:
         """All of it, ns."""
-        return self.hardirq + self.softirq + self.kernel + self.app + self.idle
+        return self.hardirq + self.softirq + self.kernel + self.app + self.other + self.idle
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,16 @@ class Outcome:
     cpu: CpuTime
     latency: Histogram  # arrival to transmit of each served request, ns
     poll_sizes: npt.NDArray[np.int64]  # index: packets of a poll
+    irqs_no_work: int = 0  # of irqs: the poll that they started found no received packet
+    squeezes: int = 0  # softirqs that ended for their budget or their time (time_squeeze)
+    causes: Causes | None = None
     times: Times | None = field(default=None, compare=False)
 
     def merge(self, other: Outcome) -> Outcome:
         """Return both islands' results together: counters, CPU times and histograms add."""
         values = {}
         for item in fields(self):
-            if item.name in ("duration_ns", "cpu", "latency", "poll_sizes", "times"):
+            if item.name in ("duration_ns", "cpu", "latency", "poll_sizes", "causes", "times"):
                 continue
             values[item.name] = getattr(self, item.name) + getattr(other, item.name)
         cpu = CpuTime(
@@ -81,5 +86,6 @@ class Outcome:
             cpu=cpu,
             latency=self.latency + other.latency,
             poll_sizes=sizes,
+            causes=self.causes + other.causes if self.causes and other.causes else None,
             **values,
         )

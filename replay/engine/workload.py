@@ -24,6 +24,9 @@ class Workload:
     duration_ns: int  # the replay ends here; what arrives later is not offered
     parent: Int64s | None = None  # index of the request it follows; -1 where there is none
     think_ns: Int64s | None = None
+    queue: Int64s | None = None  # the island's queue that receives it; None: all queue 0
+    worker: Int64s | None = None  # the island's worker that serves it; None: all worker 0
+    size: Int64s | None = None  # bytes, for adaptive moderation; None: not known, 0
 
     @property
     def closed(self) -> bool:

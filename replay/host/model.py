@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from replay.errors import PolicyError
+from replay.policy.model import Adaptive, Coalescing, NapiThread
 from replay.units import SECOND
 
 
@@ -16,6 +17,12 @@ class Cost:
     q3: float
     samples: int
     source: str
+
+
+_LOWEST = {
+    **dict.fromkeys(("ring", "rt_period_ns", "slice_ns", "gro_batch", "jiffy_ns"), 1),
+    "repost_above": -1,
+}
 
 
 @dataclass(frozen=True)
@@ -45,11 +52,33 @@ class Host:
     ring: int = 256  # receive descriptors
     rx_usecs: int = 0  # coalescing where the policy does not say
     rx_frames: int = 0
-    threaded: bool = False  # NAPI polls in a pinned SCHED_FIFO thread
+    tx_usecs: int = 0
+    tx_frames: int = 0
+    coalescing: Coalescing = "timer"
+    adaptive: Adaptive = "off"
+    tx_completions: bool = False  # completed transmissions interrupt on the receive vector
+    tx_delay_ns: int = 0  # from a response's transmission until its completion is written
+    tx_ns: int = 0  # cleaning up one completed transmission
+    repost_every: int = 1  # a poll gives descriptors back at each so many packets; 0: not meanwhile
+    repost_above: int = 0  # and at its end where more than this many are missing; -1: not then
+    extra_irq: bool = False  # leaving deferral raises an interrupt by software (ice, i40e)
+    gro_batch: int = 8  # packets that a poll hands to the stack at once (net.core.gro_normal_batch)
+    jiffy_ns: int = 4_000_000  # 1 / HZ
+    threaded: bool = False  # NAPI polls in a thread
+    napi_thread: NapiThread = "fifo"
     preemption: bool = True  # a NAPI thread need not wait for the end of a system call
     rt_period_ns: int = SECOND  # kernel.sched_rt_period_us
     rt_runtime_ns: int = 950_000_000  # kernel.sched_rt_runtime_us: FIFO's share of a period
-    slice_ns: int = 3_000_000  # how long ksoftirqd and the thread run before the other's turn
+    slice_ns: int = 3_000_000  # how long a thread runs before another's turn
+    ipi_ns: int = 0  # waking a thread on another CPU: until that CPU knows
+    handoff_ns: int = 0  # more, for a request that another CPU of the same cache polled
+    far_ns: int = 0  # the same across caches
+    cold_ns: int = 0  # more, for the first request after a sleep: the caches are cold
+    #: (target residency, exit latency) of each C-state, ns, shallow to deep
+    cstates: tuple[tuple[int, int], ...] = ()
+    background_ns: int = 0  # other work on each CPU ...
+    background_period_ns: int = 0  # ... that wakes once a period; 0: never
+    bypass_packet_ns: int = 250  # one packet in a stack in user space (OpenOnload)
     about: str = ""  # kernel, CPU, NIC, date
     costs: dict[str, Cost] = field(default_factory=dict, compare=False)
 
@@ -58,7 +87,7 @@ class Host:
             value = getattr(self, item.name)
             if not isinstance(value, int) or isinstance(value, bool):
                 continue
-            low = 1 if item.name in ("ring", "rt_period_ns", "slice_ns") else 0
+            low = _LOWEST.get(item.name, 0)
             if not low <= value <= 10 * SECOND:
                 raise PolicyError(
                     f"host {self.name}: {item.name} = {value} is outside {low} to {10 * SECOND}"
@@ -117,4 +146,5 @@ ZERO_COST = Host(
     transmit_ns=0,
     notify_ns=0,
     busy_poll_ns=0,
+    gro_batch=1,
 )
