@@ -58,6 +58,7 @@ def calibrate(trace: Trace) -> Host:
     }
     found |= _interrupts(trace, line, found, found.pop("enter_ns").value)
     host = table(trace, "host")
+    constants: dict[str, Any] = {name: round(known.value) for name, known in found.items()}
     preemption = manifest.get("preemption")
     if preemption not in (None, "none", "voluntary", "full", "lazy"):
         raise TraceError(
@@ -72,7 +73,7 @@ def calibrate(trace: Trace) -> Host:
         rx_usecs=int(number(trace, "rx_usecs")),
         rx_frames=int(number(trace, "rx_frames")),
         about=", ".join(str(host[key]) for key in ("kernel", "cpu", "nic") if host.get(key)),
-        **{name: round(estimate.value) for name, estimate in found.items()},
+        **constants,
         costs={name: estimate.cost for name, estimate in found.items()},
     )
 

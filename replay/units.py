@@ -31,3 +31,11 @@ def parse_duration(text: str, *, unit: str = "ns") -> int:
         raise PolicyError(f"{text!r} is no duration: a number with ns, us, ms or s is expected")
     number, suffix = match.groups()
     return round(float(number) * _SUFFIX[suffix or unit])
+
+
+def duration_text(nanoseconds: int) -> str:
+    """Return the shortest text of whole units that `parse_duration` reads back: 20us, 1500ns."""
+    for unit, size in (("s", SECOND), ("ms", MILLISECOND), ("us", MICROSECOND)):
+        if nanoseconds and nanoseconds % size == 0:
+            return f"{nanoseconds // size}{unit}"
+    return f"{nanoseconds}ns"

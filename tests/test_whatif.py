@@ -179,7 +179,7 @@ def test_policies_may_be_objects(tmp_path: Path) -> None:
         ({"arrivals": "sometimes"}, "arrivals = 'sometimes' is none of auto, open, closed"),
         ({"queues": 0}, "queues = 0 is outside 1 to 1024"),
         ({"policies": ["suspendd20"]}, "unknown policy 'suspendd20'; did you mean suspend20"),
-        ({"policies": ["defer20:weight=0"]}, "weight = 0 is outside 1 to 65535 packets"),
+        ({"policies": ["defer20:weight=0"]}, "weight = 0 is outside 1 to 65,535 packets"),
     ],
 )
 def test_a_question_that_cannot_be_asked(

@@ -1,4 +1,4 @@
-"""`replay policies`: the presets and their settings."""
+"""`replay policies`: the presets, the keys of `--policy`, and the NICs of `--nic`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import typer
 
 
 def policies() -> None:
-    """List the named policies with their settings."""
+    """List the named policies and what makes them, every key that can be set, and the NICs."""
     from replay.policy.presets import KNOWN_NAMES
-    from replay.report.policies import policy_table
+    from replay.report.policies import policy_list
 
-    typer.echo(policy_table(KNOWN_NAMES), nl=False)
+    typer.echo(policy_list(KNOWN_NAMES), nl=False)

@@ -1,6 +1,8 @@
 """Hosts: what each step of the receive path costs on a machine, and where the numbers come from."""
 
+from replay.host.costs import costs_of
 from replay.host.model import GENERIC, Cost, Host
+from replay.host.nics import NICS, with_nic
 from replay.host.toml import read_host, write_host
 
-__all__ = ["GENERIC", "Cost", "Host", "read_host", "write_host"]
+__all__ = ["GENERIC", "NICS", "Cost", "Host", "costs_of", "read_host", "with_nic", "write_host"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from replay.errors import PolicyError
-from replay.policy.model import Adaptive, Coalescing, NapiThread
+from replay.policy.model import CHOICES, RANGES, Adaptive, Coalescing, NapiThread
 from replay.units import SECOND
 
 
@@ -19,10 +19,23 @@ class Cost:
     source: str
 
 
-_LOWEST = {
-    **dict.fromkeys(("ring", "rt_period_ns", "slice_ns", "gro_batch", "jiffy_ns"), 1),
-    "repost_above": -1,
+#: Longest cost or time of a host.
+LONGEST_NS = 10 * SECOND
+_LOWEST = dict.fromkeys(("rt_period_ns", "slice_ns", "jiffy_ns"), 1)
+_COUNTS = {
+    "repost_every": (0, 1 << 30, "packets"),
+    "repost_above": (-1, 1 << 30, "descriptors"),
+    "gro_batch": (1, 65_535, "packets"),
 }
+#: Most C-states that a host may have (drivers/cpuidle: CPUIDLE_STATE_MAX).
+MAX_CSTATES = 10
+
+
+def range_of(name: str) -> tuple[int, int, str]:
+    """Return the lowest and highest value of a host's number, and its unit."""
+    if name in _COUNTS:
+        return _COUNTS[name]
+    return RANGES.get(name, (_LOWEST.get(name, 0), LONGEST_NS, "ns"))
 
 
 @dataclass(frozen=True)
@@ -85,18 +98,40 @@ class Host:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
+            if isinstance(value, str) and value not in CHOICES.get(item.name, (value,)):
+                raise PolicyError(
+                    f"host {self.name}: {item.name} = {value!r} is none of"
+                    f" {', '.join(CHOICES[item.name])}"
+                )
             if not isinstance(value, int) or isinstance(value, bool):
                 continue
-            low = _LOWEST.get(item.name, 0)
-            if not low <= value <= 10 * SECOND:
+            low, high, unit = range_of(item.name)
+            if not low <= value <= high:
                 raise PolicyError(
-                    f"host {self.name}: {item.name} = {value} is outside {low} to {10 * SECOND}"
+                    f"host {self.name}: {item.name} = {value} is outside {low} to {high} {unit}"
                 )
+        self._check_cstates()
         if self.rt_runtime_ns > self.rt_period_ns:
             raise PolicyError(
                 f"host {self.name}: rt_runtime_ns = {self.rt_runtime_ns}"
-                f" is outside 0 to rt_period_ns = {self.rt_period_ns}"
+                f" is outside 0 to rt_period_ns = {self.rt_period_ns} ns"
             )
+
+    def _check_cstates(self) -> None:
+        """Raise PolicyError where the C-states are no pairs of times, shallow to deep."""
+        if len(self.cstates) > MAX_CSTATES:
+            raise PolicyError(
+                f"host {self.name}: cstates has {len(self.cstates)} entries, outside 0 to"
+                f" {MAX_CSTATES}"
+            )
+        for state in self.cstates:
+            if len(state) != 2 or not all(0 <= time <= LONGEST_NS for time in state):
+                raise PolicyError(
+                    f"host {self.name}: cstates: {list(state)} is no pair of target residency and"
+                    f" exit latency, each 0 to {LONGEST_NS} ns"
+                )
+        if list(self.cstates) != sorted(self.cstates):
+            raise PolicyError(f"host {self.name}: cstates are not in order of target residency")
 
 
 #: For recordings that say nothing of costs (a pcap alone). Middle values of what is published for

@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
 from replay.errors import PolicyError, nearest
 from replay.files import write_whole
-from replay.host.model import Cost, Host
+from replay.host.model import Cost, Host, range_of
+from replay.policy.model import CHOICES
 
 _FIELDS = {field.name: field for field in fields(Host) if field.name != "costs"}
+_NEEDED = [name for name, field in _FIELDS.items() if field.default is MISSING]
 _TYPES = {"int": int, "str": str, "bool": bool}
+_COST_TYPES: dict[str, tuple[type, ...]] = {
+    "q1": (int, float),
+    "q3": (int, float),
+    "samples": (int,),
+    "source": (str,),
+}
 
 
 def write_host(path: str | os.PathLike[str], host: Host) -> None:
@@ -39,22 +48,93 @@ def read_host(path: str | os.PathLike[str]) -> Host:
         raise PolicyError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PolicyError(f"{path}: not TOML: {error}") from None
+    try:
+        return _host(values)
+    except PolicyError as error:
+        raise PolicyError(f"{path}: {error}") from None
+
+
+def _host(values: dict[str, Any]) -> Host:
+    """Return the host that the tables of a file say."""
     costs = values.pop("costs", {})
     for key, value in values.items():
         if key not in _FIELDS:
-            raise PolicyError(f"{path}: unknown key {key!r}{nearest(key, _FIELDS)}")
-        expected = _TYPES[str(_FIELDS[key].type)]
-        if type(value) is not expected:
-            raise PolicyError(f"{path}: {key} = {value!r} is not of type {expected.__name__}")
-    try:
-        return Host(**values, costs=_costs(costs))
-    except TypeError as error:
-        missing = [name for name in _FIELDS if f"'{name}'" in str(error)]
-        raise PolicyError(f"{path}: lacks {', '.join(missing) or error}") from None
+            raise PolicyError(f"unknown key {key!r}{nearest(key, _FIELDS)}")
+        if key == "cstates":
+            values[key] = _cstates(value)
+        elif key in CHOICES:
+            _check_type(key, value, str, f"one of {', '.join(CHOICES[key])}")
+        else:
+            kind = _TYPES[str(_FIELDS[key].type)]
+            low, high, unit = range_of(key)
+            told = {
+                int: f"a whole number from {low} to {high} {unit}",
+                str: "text in quotes",
+                bool: "true or false",
+            }
+            _check_type(key, value, kind, told[kind])
+    missing = [key for key in _NEEDED if key not in values]
+    if missing:
+        raise PolicyError(f"lacks {', '.join(missing)}")
+    host = Host(**values, costs=_costs(costs))
+    _check_reposts(host)
+    return host
 
 
-def _costs(tables: Any) -> dict[str, Cost]:
+def _check_type(key: str, value: object, kind: type, told: str) -> None:
+    """Raise PolicyError where `value` is not of `kind`; a bool is no int."""
+    if type(value) is not kind:
+        raise PolicyError(f"{key} = {value!r} is not {told}")
+
+
+def _cstates(value: object) -> tuple[tuple[int, int], ...]:
+    """Read the C-states: an array of pairs of whole numbers; `Host` checks their range."""
+    pairs: list[Any] = value if isinstance(value, list) else [value]
+    for pair in pairs:
+        if not isinstance(pair, list) or [type(time) for time in pair] != [int, int]:
+            raise PolicyError(
+                f"cstates: {pair!r} is no pair of whole numbers, [target residency, exit latency]"
+                " in ns"
+            )
+    return tuple((pair[0], pair[1]) for pair in pairs)
+
+
+def _costs(tables: object) -> dict[str, Cost]:
     """Read the [costs.NAME] tables."""
-    if not isinstance(tables, dict):
-        raise TypeError("'costs'")
-    return {name: Cost(**table) for name, table in tables.items()}
+    if not isinstance(tables, Mapping):
+        raise PolicyError("costs is no table: [costs.NAME] is expected")
+    return {name: _cost(name, table) for name, table in tables.items()}
+
+
+def _cost(name: str, table: Any) -> Cost:
+    """Read one [costs.NAME] table."""
+    if name not in _FIELDS:
+        raise PolicyError(f"[costs.{name}]: unknown key {name!r}{nearest(name, _FIELDS)}")
+    if not isinstance(table, Mapping):
+        raise PolicyError(f"costs.{name} is no table: [costs.{name}] is expected")
+    for key in table:
+        if key not in _COST_TYPES:
+            known = nearest(str(key), _COST_TYPES)
+            raise PolicyError(f"[costs.{name}]: unknown key {key!r}{known}")
+    missing = [key for key in _COST_TYPES if key not in table]
+    if missing:
+        raise PolicyError(f"[costs.{name}]: lacks {', '.join(missing)}")
+    for key, kinds in _COST_TYPES.items():
+        value = table[key]
+        if type(value) not in kinds:
+            told = "text in quotes" if kinds == (str,) else "a number of 0 or more"
+            raise PolicyError(f"[costs.{name}]: {key} = {value!r} is not {told}")
+        if key != "source" and not 0 <= value < float("inf"):
+            raise PolicyError(f"[costs.{name}]: {key} = {value!r} is outside 0 to any number")
+    return Cost(**table)
+
+
+def _check_reposts(host: Host) -> None:
+    """Raise PolicyError where no descriptor would ever come back."""
+    meanwhile = 1 <= host.repost_every <= host.ring
+    if not meanwhile and not 0 <= host.repost_above < host.ring:
+        raise PolicyError(
+            f"repost_every = {host.repost_every} and repost_above = {host.repost_above}: no"
+            f" descriptor of {host.ring} ever comes back; repost_every is 1 to {host.ring} packets,"
+            f" or repost_above 0 to {host.ring - 1}"
+        )

@@ -1,17 +1,30 @@
-"""A policy from text: `NAME` or `NAME:key=value,...`, for example `defer20:rx-usecs=8`."""
+"""Policies from text: `NAME` or `NAME:key=value,...`, one a NIC with `+` between them."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from replay.errors import PolicyError, nearest
-from replay.policy.model import RANGES, Policy
+from replay.policy.keys import KEYS, field_of, values_of
+from replay.policy.model import CHOICES, RANGES, Policy
 from replay.policy.presets import KNOWN_NAMES, preset
 from replay.units import parse_duration
 
 _FLAGS = {"on": True, "off": False, "1": True, "0": False, "true": True, "false": False}
-_KEYS = {field.name.removesuffix("_ns"): field.name for field in fields(Policy)}
-del _KEYS["name"]
+
+
+def parse_policies(text: str) -> tuple[Policy, ...]:
+    """Return the policies that `text` names: NIC 0's, then after each `+` the next NIC's.
+
+    `base:weight=64+base:weight=16` is two, `suspend20` is one. Raises PolicyError.
+    """
+    policies = tuple(parse_policy(part.strip()) for part in text.split("+"))
+    kinds = sorted({policy.costs for policy in policies})
+    if len(kinds) > 1:
+        raise PolicyError(
+            f"policy {text!r}: NICs of one host have one kind of costs, not {', '.join(kinds)}"
+        )
+    return policies
 
 
 def parse_policy(text: str) -> Policy:
@@ -24,36 +37,49 @@ def parse_policy(text: str) -> Policy:
     if policy is None:
         raise PolicyError(
             f"unknown policy {name!r}{nearest(name, KNOWN_NAMES)}"
-            f" (base, deferX, suspendX with X in us, napibusy, fullbusy)"
+            f" ({', '.join(KNOWN_NAMES)}; deferX and suspendX take any X in us)"
         )
     if not settings:
         return policy
-    changes: dict[str, int | bool] = {}
+    changes: dict[str, int | bool | str] = {}
     for setting in settings.split(","):
         key, equals, value = setting.partition("=")
-        field = _KEYS.get(key.strip().replace("-", "_").removesuffix("_ns"))
-        if field is None or not equals:
-            keys = [known.replace("_", "-") for known in _KEYS]
+        key = key.strip()
+        field = field_of(key)
+        if field is None:
             raise PolicyError(
-                f"policy {text!r}: {setting!r} is no key=value{nearest(key, keys)}"
-                f" (keys: {', '.join(keys)})"
+                f"policy {text!r}: unknown key {key!r}{nearest(key, KEYS)}"
+                f" (keys: {', '.join(KEYS)})"
             )
-        changes[field] = _value(text, field, value.strip())
+        if not equals:
+            raise PolicyError(
+                f"policy {text!r}: {key} lacks its value: {key}=..., {values_of(field)}"
+            )
+        changes[field] = _value(text, key, field, value.strip())
     return replace(policy, name=text, **changes)  # type: ignore[arg-type]
 
 
-def _value(text: str, field: str, value: str) -> int | bool:
-    """Read one setting's value: a flag, a duration or a whole number."""
-    if field in ("prefer_busy_poll", "threaded"):
+def _value(text: str, key: str, field: str, value: str) -> int | bool | str:
+    """Read one setting's value: a word, a flag, a duration or a whole number."""
+    if field in CHOICES:
+        if value not in CHOICES[field]:
+            raise PolicyError(
+                f"policy {text!r}: {key} = {value!r} is none of {', '.join(CHOICES[field])}"
+                f"{nearest(value, CHOICES[field])}"
+            )
+        return value
+    if field not in RANGES:
         if value.lower() not in _FLAGS:
-            raise PolicyError(f"policy {text!r}: {field} is on or off, not {value!r}")
+            raise PolicyError(f"policy {text!r}: {key} is on or off, not {value!r}")
         return _FLAGS[value.lower()]
-    low, high, unit = RANGES[field]
+    low, high, _ = RANGES[field]
     try:
-        if field.endswith("_ns") and value != "-1":
-            return parse_duration(value)
-        return int(value)
+        timed = field.endswith("_ns") and value != "-1"
+        number = parse_duration(value) if timed else int(value)
     except (ValueError, PolicyError):
         raise PolicyError(
-            f"policy {text!r}: {field} = {value!r} is no number from {low} to {high} {unit}"
+            f"policy {text!r}: {key} = {value!r} is no number from {values_of(field)}"
         ) from None
+    if not low <= number <= high:
+        raise PolicyError(f"policy {text!r}: {key} = {value} is outside {values_of(field)}")
+    return number

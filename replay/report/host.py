@@ -23,7 +23,12 @@ def host_table(host: Host) -> str:
     return head + aligned(lines, [True, False, False, False, False, True])
 
 
-def _text(value: int | bool) -> str:
+def _text(value: int | bool | str | tuple[tuple[int, int], ...]) -> str:
+    """Return a value: C-states as residency/latency."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:,}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, tuple):
+        return " ".join(f"{residency}/{latency}" for residency, latency in value) or "none"
+    return value

@@ -48,7 +48,7 @@ def test_help_says_what_there_is_and_imports_nothing_heavy(command: list[str]) -
 def test_policies_are_listed_without_anything_heavy_to_import() -> None:
     done = replay("policies")
     assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()][:2] == ["policy", "base"]
+    assert [line.split()[0] for line in done.stdout.splitlines() if line][:2] == ["policy", "base"]
     assert done.stderr == ""
 
 
@@ -68,7 +68,7 @@ def test_an_error_of_the_system_is_one_line(
     def failing(*_: object, **__: object) -> str:
         raise OSError(errno.EIO, "Input/output error", "some.trace")
 
-    monkeypatch.setattr("replay.report.policies.policy_table", failing)
+    monkeypatch.setattr("replay.report.policies.policy_list", failing)
     assert run(["policies"]) == 2
     assert capfd.readouterr().err == "replay: some.trace: Input/output error\n"
 
@@ -106,7 +106,7 @@ def test_a_fault_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> No
     def faulty(*_: object, **__: object) -> str:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("replay.report.policies.policy_table", faulty)
+    monkeypatch.setattr("replay.report.policies.policy_list", faulty)
     with pytest.raises(ZeroDivisionError):
         run(["policies"])
 

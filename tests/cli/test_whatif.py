@@ -70,7 +70,7 @@ def test_verbose_has_more_columns(folder: Path) -> None:
         ("whatif traces", "traces: not a bundle: it has no manifest.json"),
         ("whatif --policy suspnd20", "unknown policy 'suspnd20'; did you mean suspend20?"),
         ("whatif --policy defer20:wieght=1", "did you mean weight?"),
-        ("whatif --policy defer20:weight=70000", "weight = 70000 is outside 1 to 65535 packets"),
+        ("whatif --policy defer20:weight=70000", "weight = 70000 is outside 1 to 65,535 packets"),
         ("whatif --load 0", "load = 0 is outside 0.01 to 1000 times the recorded rate"),
         ("whatif --load much", "Invalid value for '--load'"),
         ("whatif --queues 0", "queues = 0 is outside 1 to 1024"),

@@ -2,24 +2,36 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from replay.host import GENERIC, Cost
-from replay.policy import PRESETS, parse_policy
+from replay.host import GENERIC, NICS, Cost
+from replay.policy import parse_policy
+from replay.policy.keys import KEYS
 from replay.policy.presets import KNOWN_NAMES
 from replay.report.host import host_table
-from replay.report.policies import policy_table
+from replay.report.policies import key_table, policy_list
 
 
-def test_every_preset_with_its_settings_under_the_keys_that_change_them() -> None:
-    head, *lines = policy_table(KNOWN_NAMES).splitlines()
-    assert {line.split()[0] for line in lines} >= set(PRESETS)
-    keys = head.split()[1:]
-    for line in lines:
-        name, *values = line.split()
-        settings = [
-            f"{key}={value}" for key, value in zip(keys, values, strict=True) if value != "recorded"
-        ]
-        again = parse_policy(f"{name}:{','.join(settings)}")
-        assert replace(again, name=name) == parse_policy(name)
+def test_every_preset_with_its_line_and_then_the_settings_that_make_it() -> None:
+    presets, settings, keys, about, nics = policy_list(KNOWN_NAMES).split("\n\n")
+    assert [line.split()[0] for line in presets.splitlines()] == ["policy", *KNOWN_NAMES]
+    for name, line in zip(KNOWN_NAMES, settings.splitlines()[1:], strict=True):
+        first, *told = line.split()
+        assert first == name
+        said = [] if told == ["-"] else [word for word in told if "=" in word]
+        again = parse_policy(f"base:{','.join(said)}" if said else "base")
+        policy = parse_policy(name)
+        assert replace(again, name=name, costs=policy.costs) == policy
+        assert (f"(costs: {policy.costs})" in line) == (policy.costs != "host")
+    assert [line.split()[0] for line in keys.splitlines()] == ["key", *KEYS]
+    for table in (about, nics):
+        assert [line.split()[0] for line in table.splitlines()] == ["nic", *NICS]
+    assert all(len(line) < 150 for line in policy_list(KNOWN_NAMES).splitlines())
+
+
+def test_a_key_has_its_values_what_it_is_unsaid_and_its_meaning() -> None:
+    (line,) = (line for line in key_table().splitlines() if line.startswith("gro-flush-timeout"))
+    assert "0 to 60s" in line
+    (line,) = (line for line in key_table().splitlines() if line.startswith("coalescing"))
+    assert line.split()[1:5] == ["timer", "cqe", "gap", "host"]
 
 
 def test_a_constant_has_its_spread_and_the_number_of_its_samples() -> None:
@@ -30,4 +42,9 @@ def test_a_constant_has_its_spread_and_the_number_of_its_samples() -> None:
     assert line.split() == ["irq_ns", "1,200", "1,100", "1,300", "2,000", "irq"]
     (line,) = (line for line in lines if line.startswith("threaded"))
     assert line.split() == ["threaded", "off"]
+    deep = host_table(replace(host, cstates=((2_000, 1_000), (600_000, 133_000)))).splitlines()
+    (line,) = (line for line in deep if line.startswith("cstates"))
+    assert line.split() == ["cstates", "2000/1000", "600000/133000"]
+    assert ["cstates", "none"] in [line.split() for line in lines]
+    assert ["coalescing", "timer"] in [line.split() for line in lines]
     assert "# " + host_table(replace(host, about="")).splitlines()[0][2:] == "# generic-3ghz"
