@@ -24,6 +24,13 @@ def bucket_bounds(index: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], 
     return low, low + (np.int64(1) << shift) - 1
 
 
+def bucket_of(value: int) -> int:
+    """Return the bucket of one value, 0 ns or more."""
+    clipped = min(value, (1 << MAX_BITS) - 1)
+    shift = max(clipped.bit_length() - SUB_BITS, 0)
+    return (shift << (SUB_BITS - 1)) + (clipped >> shift)
+
+
 @dataclass(frozen=True)
 class Histogram:
     """Counts a bucket, with the exact sum, lowest and highest value."""

@@ -26,7 +26,7 @@ class Workload:
     think_ns: Int64s | None = None
     queue: Int64s | None = None  # the island's queue that receives it; None: all queue 0
     worker: Int64s | None = None  # the island's worker that serves it; None: all worker 0
-    size: Int64s | None = None  # bytes, for adaptive moderation; None: not known, 0
+    size: Int64s | None = None  # bytes, for adaptive moderation; None: all alike
 
     @property
     def closed(self) -> bool:
