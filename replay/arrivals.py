@@ -1,4 +1,4 @@
-"""From a bundle's packets to what each island has to do: arrivals, services, who awaits whom.
+"""From a bundle's packets to what the host was offered: arrivals, services, who awaits whom.
 
 Open arrivals come as recorded. Closed arrivals follow answers: a packet of a connection arrives its
 recorded think time after the answer that came before it.
@@ -7,7 +7,7 @@ recorded think time after the answer that came before it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from replay.units import SECOND
 
 Int64s = npt.NDArray[np.int64]
 Mode = Literal["open", "closed"]
+LoadBy = Literal["compression", "superposition"]
+LOADS_BY: tuple[LoadBy, ...] = ("compression", "superposition")
 
 #: A day. Timers run all the while, and a clock that jumped would keep them busy for years.
 LONGEST_NS = 86_400 * SECOND
@@ -36,6 +38,8 @@ class Offered:
     row: Int64s  # of the bundle's packets table
     services_seen: int  # requests whose service time was recorded
     load: float  # factor on the recorded arrival rate
+    load_by: LoadBy = "compression"
+    copy: Int64s | None = None  # which copy of the recording it is of; None: there is one
 
     @property
     def mode(self) -> Mode:
@@ -43,24 +47,15 @@ class Offered:
         return "closed" if self.workload.closed else "open"
 
 
-class Island(NamedTuple):
-    """What one queue, with its CPU and its thread, has to do."""
-
-    queue: int
-    workload: Workload
-
-    @property
-    def requests(self) -> int:
-        """Number of requests that were recorded within the duration."""
-        return requests_of(self.workload)
-
-
-def offered(trace: Trace, host: Host, *, load: float, arrivals: str) -> Offered:
+def offered(
+    trace: Trace, host: Host, *, load: float, arrivals: str, sizes: bool = False
+) -> Offered:
     """Return what the recorded host was offered, arrivals and thinking `load` times as fast.
 
     `arrivals` is open, closed, or auto: as the manifest says, open where it does not.
     A request whose service was not recorded takes host.request_ns; service does not depend on
-    load. Raises TraceError where there is nothing to replay, or no answer to wait for.
+    load. With `sizes` the packets' bytes are there too, 0 where not recorded. Raises TraceError
+    where there is nothing to replay, or no answer to wait for.
     """
     packets = trace.packets
     kind = _int64(packets["kind"], null=PacketKind.CONTROL)
@@ -97,42 +92,14 @@ def offered(trace: Trace, host: Host, *, load: float, arrivals: str) -> Offered:
         duration_ns=max(1, round(duration / load)),
         parent=parent,
         think_ns=None if think is None else _faster(think, load),
+        size=_int64(packets["length"], null=0)[row] if sizes else None,
     )
     return Offered(work, row, int(np.count_nonzero(request & (seen >= 0))), load)
-
-
-def split(offer: Offered, queue: Int64s | None, queues: int = 0) -> list[Island]:
-    """Split by `queue`, one number a packet of shape (packets,); None is one queue for all.
-
-    There are at least `queues` islands: a queue without a packet is idle. A packet that waits for
-    an answer from another queue comes as recorded.
-    """
-    if queue is None:
-        return [Island(0, offer.workload)]
-    used = np.union1d(queue, np.arange(queues))
-    return [
-        Island(int(number), _part(offer.workload, np.flatnonzero(queue == number)))
-        for number in used
-    ]
 
 
 def requests_of(work: Workload) -> int:
     """Return the number of requests that arrive, as recorded, within the duration."""
     return int(np.count_nonzero((work.service_ns >= 0) & (work.arrival_ns < work.duration_ns)))
-
-
-def _part(work: Workload, chosen: Int64s) -> Workload:
-    """Return the chosen packets of `work`, `chosen` sorted."""
-    parent = think = None
-    if work.parent is not None and work.think_ns is not None:
-        before = work.parent[chosen]
-        place = np.searchsorted(chosen, before)
-        here = (before >= 0) & (chosen[np.minimum(place, len(chosen) - 1)] == before)
-        parent = np.where(here, place, -1)
-        think = work.think_ns[chosen]
-    return Workload(
-        work.arrival_ns[chosen], work.service_ns[chosen], work.duration_ns, parent, think
-    )
 
 
 def _answers_awaited(trace: Trace, row: Int64s) -> tuple[Int64s, Int64s]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from replay import __version__
 from replay.arrivals import Offered, requests_of
-from replay.host import Host
+from replay.engine.topology import FLOATS
+from replay.host import NICS, Host
+from replay.islands import Island, Placement
 from replay.layout import VERIFICATION_KEY, Layout
 from replay.measured import Measurements, measured_ends
 from replay.placement import hashed_as_recorded
@@ -15,20 +19,54 @@ from replay.units import SECOND
 
 
 def head(
-    trace: Trace, host: Host, offer: Offered, truth: Measurements, *, queues: int
+    trace: Trace,
+    host: Host,
+    offer: Offered,
+    truth: Measurements,
+    placement: Placement,
+    *,
+    nic: str | None = None,
+    placed: bool = False,
 ) -> dict[str, str]:
-    """Return the lines above a table: name and text."""
+    """Return the lines above a table: name and text.
+
+    `nic` is the NIC that was asked for; `placed` says whether CPUs or workers were.
+    """
     work = offer.workload
+    queues = len(placement.names)
     how = "open, as recorded" if offer.mode == "open" else "closed, each follows an answer"
-    faster = "" if offer.load == 1.0 else f", {offer.load:g} times as fast"
+    faster = "" if offer.load == 1.0 else f", {offer.load:g} times as fast (compression)"
+    if offer.load_by == "superposition":
+        faster = f", {offer.load:g} independent copies at once (superposition)"
+    where = {"places": describe_places(placement)} if placed else {}
+    about = f"{host.name} ({host.about})" if host.about else host.name
     return {
         "trace": f"{trace.name}: {work.duration_ns / SECOND:.4g} s, {len(work.service_ns):,}"
         f" packets, {requests_of(work):,} requests, {queues} queue{'s'[: queues != 1]}",
         "arrivals": f"{how}{faster}: {truth.offered_per_s:,.0f} requests/s offered",
-        "host": f"{host.name} ({host.about})" if host.about else host.name,
+        "host": about if nic is None else f"{about}, NIC {nic}: {NICS[nic].about}",
+        **where,
         "latency": f"{truth.latency_at}, µs",
         "engine": f"replay {__version__}",
     }
+
+
+def describe_places(placement: Placement) -> str:
+    """Return what runs where, in one line."""
+    topology = placement.topology
+    cpus, caches = len(topology.cpu_domain), len(set(topology.cpu_domain))
+    workers = ["float" if cpu == FLOATS else str(cpu) for cpu in topology.worker_cpu]
+    nics = len(set(topology.queue_device))
+    return (
+        f"{_many(cpus, 'CPU')} on {_many(caches, 'cache')},"
+        f" queues' interrupts on {','.join(map(str, topology.queue_cpu))},"
+        f" {_many(len(workers), 'worker')} on {','.join(workers)}, {_many(nics, 'NIC')},"
+        f" {_many(len(placement.apart), 'island')}"
+    )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s'[: count != 1]}"
 
 
 def assumptions(
@@ -47,11 +85,7 @@ def assumptions(
     notes: list[str] = []
     requests = requests_of(offer.workload)
     loop = trace.manifest.get("loop")
-    if offer.load != 1.0:
-        notes.append(
-            f"load {offer.load:g}: the recorded arrivals in 1/{offer.load:g} of the time; each"
-            " request's service stays as it was"
-        )
+    notes += load_notes(offer, layout)
     if offer.services_seen < requests:
         notes.append(
             f"{requests - offer.services_seen:,} of {requests:,} requests have no recorded service"
@@ -79,6 +113,40 @@ def assumptions(
             f" the model's are {truth.latency_at} and are not compared"
         )
     return [*notes, *methods(trace, truth), *losses(trace)]
+
+
+def load_notes(offer: Offered, layout: Layout | None) -> list[str]:
+    """Return what the way to more load assumes."""
+    load = f"load {offer.load:g}"
+    if offer.load == 1.0:
+        return []
+    if offer.load_by == "compression":
+        return [
+            f"{load}: the recorded arrivals in 1/{offer.load:g} of the time: bursts are denser, and"
+            " the gaps between a flow's requests shrink with all others; each request's service"
+            " stays as it was"
+        ]
+    queues = (
+        "the copies' flows are hashed anew, as other users' addresses are"
+        if layout is not None and layout.queues > 1
+        else "the copies' flows stay on the recorded queues"
+    )
+    return [
+        f"{load}: {offer.load:g} copies of the recording at once, each begun at another of its"
+        " moments and coming round: users are added that know nothing of each other, each flow"
+        f" keeps its bursts, and {queues}; each request's service stays as it was"
+    ]
+
+
+def free_handoffs(host: Host, islands: Iterable[Island]) -> list[str]:
+    """Return that what crosses CPUs is free, where it is and something does."""
+    costs = (host.ipi_ns, host.handoff_ns, host.far_ns)
+    if any(costs) or all(len(island.topology.cpu_domain) == 1 for island in islands):
+        return []
+    return [
+        f"host {host.name} does not say what a wake-up or a request on another CPU costs: ipi_ns,"
+        " handoff_ns and far_ns are 0"
+    ]
 
 
 def methods(trace: Trace, truth: Measurements) -> list[str]:

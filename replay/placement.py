@@ -1,4 +1,4 @@
-"""Which RX queue a received packet goes to: as recorded, or as a layout hashes its flow."""
+"""Which RX queue and worker a packet goes to: as recorded, or as a layout spreads its flow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pyarrow.compute as pc
 
 from replay.arrivals import Int64s, Offered
 from replay.errors import PolicyError, TraceError
+from replay.islands import Placement, beside_its_queue
 from replay.layout import VERIFICATION_KEY, Layout, parse_indirection
+from replay.places import Places
 from replay.trace.bundle import Trace
 
 Bools = npt.NDArray[np.bool_]
@@ -62,12 +64,57 @@ def queue_of_packets(trace: Trace, offer: Offered, layout: Layout | None) -> Int
         return None if (queue == queue[0]).all() else queue
     if layout.queues == 1:
         return None
-    flow = trace.packets["flow"].cast("int64").fill_null(-1).to_numpy()[offer.row]
+    flow = _flows(trace, offer)
     if not np.any(flow >= 0):
         raise TraceError(f"{trace.name}: holds no flows to hash onto {layout.queues} queues")
     if flow.max() >= trace.flows.num_rows:
         raise TraceError(f"{trace.name}: packets name flow {flow.max()} of {trace.flows.num_rows}")
-    return np.where(flow >= 0, np.append(_queue_of_flows(trace, layout), 0)[flow], 0)
+    from replay.layout.queues import hashes_of_copies, queue_of_hashes
+
+    hashes = np.append(_hashes(trace, layout), 0)[flow]
+    if offer.copy is not None:
+        hashes = hashes_of_copies(hashes, offer.copy)
+    return np.where(flow >= 0, queue_of_hashes(hashes, layout), 0)
+
+
+def place(trace: Trace, offer: Offered, layout: Layout | None, places: Places | None) -> Placement:
+    """Return where each packet is received and served.
+
+    Without `places` each queue has a CPU and a worker of its own. Raises PolicyError, TraceError.
+    """
+    queue = queue_of_packets(trace, offer, layout)
+    if layout is None and places is None:
+        return beside_its_queue(offer.workload, queue)
+    queues = layout.queues if layout else 1 if queue is None else int(queue.max()) + 1
+    topology = (places or Places()).topology(queues)
+    worker = queue
+    if len(topology.worker_cpu) == 1:
+        worker = None
+    elif places and places.spread == "flows":
+        worker = worker_of_flows(trace, offer, queue, len(topology.worker_cpu))
+    elif queue is not None:
+        worker = queue % len(topology.worker_cpu)
+    return Placement(offer.workload, topology, queue, worker, tuple(range(queues)))
+
+
+def worker_of_flows(trace: Trace, offer: Offered, queue: Int64s | None, workers: int) -> Int64s:
+    """Return the worker of each received packet, flows dealt in turn, shape (packets,).
+
+    Flows are counted as they are numbered in the recording, those that the host received alone; a
+    copy's come after the recording's. A packet of no flow goes to the worker of its queue.
+    """
+    flow = _flows(trace, offer)
+    names, number = np.unique(flow, return_inverse=True)
+    if offer.copy is not None:
+        number = number + offer.copy * len(names)
+    spare = np.zeros(len(flow), np.int64) if queue is None else queue
+    return np.where(flow >= 0, number, spare) % workers
+
+
+def _flows(trace: Trace, offer: Offered) -> Int64s:
+    """Return the flow of each received packet, -1 for none, shape (packets,)."""
+    flows: Int64s = trace.packets["flow"].cast("int64").fill_null(-1).to_numpy()[offer.row]
+    return flows
 
 
 def hashed_as_recorded(trace: Trace) -> Bools:
@@ -78,17 +125,16 @@ def hashed_as_recorded(trace: Trace) -> Bools:
     return both
 
 
-def _queue_of_flows(trace: Trace, layout: Layout) -> Int64s:
-    """Return the queue of each flow: by Toeplitz, or by its recorded hash if that is all there is.
+def _hashes(trace: Trace, layout: Layout) -> Int64s:
+    """Return the hash of each flow: by Toeplitz, or the recorded one if that is all there is.
 
     A kernel's events name no addresses, but the hash that the NIC or the stack gave the packet.
     """
-    from replay.layout.queues import queue_of_flows
+    from replay.layout.queues import receive_hashes
 
     recorded = trace.flows["rss_hash"].cast("int64").fill_null(0).to_numpy()
-    table = np.array(layout.indirection, np.int64)
-    by_hash = table[recorded & (len(table) - 1)]
-    return np.where(hashed_as_recorded(trace), by_hash, queue_of_flows(trace.flows, layout))
+    hashes = receive_hashes(trace.flows, layout.key, udp_ports=layout.udp_ports)
+    return np.where(hashed_as_recorded(trace), recorded, hashes)
 
 
 def _table_size(queues: int) -> int:

@@ -1,62 +1,107 @@
-"""Scenarios: which policies are replayed, on which host, and what kind of row each becomes."""
+"""Scenarios: which policies are replayed, on which machine, and what kind of row each becomes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from replay.arrivals import Island
+from replay.errors import PolicyError
 from replay.host import GENERIC, Host, read_host
-from replay.host.model import ZERO_COST
-from replay.policy import Policy, parse_policy
+from replay.islands import Island, Placement
+from replay.policy import BOUNDS, Policy, parse_policies
+from replay.policy.presets import ZERO_COST
 from replay.result import Kind
 from replay.trace.bundle import Trace
 
 #: What is asked where nobody asks anything.
 DEFAULT_POLICIES = ("defer20", "suspend20", "fullbusy")
 
-#: The bound: every step of the receive path free, an interrupt at each arrival. What remains of a
-#: latency is the application's own time and the queue before it.
-BOUND = Policy("zero-cost", rx_usecs=0, rx_frames=0, threaded=False)
+#: One policy a NIC; one alone is that of all NICs.
+Policies = tuple[Policy, ...]
+
+
+class Machine(NamedTuple):
+    """What a policy runs on: the host's costs, and where its packets go."""
+
+    host: Host
+    placement: Placement
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One policy on one host, over the islands of one layout."""
+    """Policies on one machine: a row of the result."""
 
     kind: Kind
-    policy: Policy
-    host: Host
-    islands: Sequence[Island]
+    policies: Policies
+    machine: Machine
+
+    @property
+    def name(self) -> str:
+        """The policies as they were named."""
+        return name_of(self.policies)
+
+    @property
+    def islands(self) -> Sequence[Island]:
+        """What is replayed each by itself."""
+        return self.machine.placement.islands(self.policies, self.machine.host)
+
+    @property
+    def idle_cpus(self) -> int:
+        """Number of CPUs on which neither a queue nor a worker runs."""
+        used = sum(len(island.topology.cpu_domain) for island in self.islands)
+        return len(self.machine.placement.topology.cpu_domain) - used
+
+
+def policies_asked(
+    asked: Sequence[Policy | Sequence[Policy] | str] | None, measured: Policy | None
+) -> list[Policies]:
+    """Return each scenario's policies; the usual ones where nobody asks. Raises PolicyError."""
+    if asked is None:
+        asked = DEFAULT_POLICIES if measured else ("base", *DEFAULT_POLICIES)
+    found: list[Policies] = []
+    for item in asked:
+        if isinstance(item, str):
+            found.append(parse_policies(item))
+        else:
+            found.append((item,) if isinstance(item, Policy) else tuple(item))
+    return found
 
 
 def scenarios(
-    measured: Policy | None,
-    asked: Sequence[Policy | str] | None,
-    host: Host,
-    recorded: Sequence[Island],
-    laid_out: Sequence[Island],
+    measured: Policy | None, asked: Sequence[Policies], recorded: Machine, changed: Machine
 ) -> list[Scenario]:
     """Return the model of the measured policy, then what was asked, last the bound.
 
-    The model runs on the islands as `recorded`, all else on those `laid_out`; where these differ
-    the measured policy is an alternative too.
+    The model runs on the machine as `recorded`, all else on that as `changed`; where these differ
+    the measured policy is an alternative too. Raises PolicyError where there are more policies
+    than NICs, or fewer.
     """
-    if asked is None:
-        asked = DEFAULT_POLICIES if measured else ("base", *DEFAULT_POLICIES)
-    chosen = [parse_policy(item) if isinstance(item, str) else item for item in asked]
+    nics = max(changed.placement.topology.queue_device) + 1
+    for policies in asked:
+        if len(policies) not in (1, nics):
+            raise PolicyError(
+                f"policy {name_of(policies)!r} is for {len(policies)} NICs, and there"
+                f" {'is' if nics == 1 else 'are'} {nics}: --queue-nics says the NIC of each queue"
+            )
+    unique = {name_of(policies): policies for policies in asked}
+    unique.pop(ZERO_COST.name, None)
     found: list[Scenario] = []
     if measured:
-        found.append(Scenario("model", measured, host, recorded))
-        if laid_out is recorded:
-            chosen = [policy for policy in chosen if policy.name != measured.name]
-        else:
-            chosen.insert(0, measured)
-    unique = {policy.name: policy for policy in chosen}
-    found += [Scenario("alternative", policy, host, laid_out) for policy in unique.values()]
-    free = replace(ZERO_COST, ring=host.ring, slice_ns=host.slice_ns)
-    return [*found, Scenario("bound", BOUND, free, laid_out)]
+        found.append(Scenario("model", (measured,), recorded))
+        unique.pop(measured.name, None)
+        if changed is not recorded:
+            unique = {measured.name: (measured,), **unique}
+    for policies in unique.values():
+        bound = len(policies) == 1 and policies[0] in BOUNDS.values()
+        found.append(Scenario("bound" if bound else "alternative", policies, changed))
+    return [*found, Scenario("bound", (ZERO_COST,), changed)]
+
+
+def name_of(policies: Policies) -> str:
+    """Return the policies as `parse_policies` reads them."""
+    return "+".join(policy.name for policy in policies)
 
 
 def choose_host(

@@ -8,21 +8,27 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import islice
+from typing import Any
 
-from replay.arrivals import offered, split
-from replay.describe import assumptions, head
+from replay.arrivals import LOADS_BY, offered
+from replay.describe import assumptions, free_handoffs, head
 from replay.engine import replay_island
 from replay.engine.outcome import Outcome
+from replay.engine.topology import SINGLE
 from replay.errors import PolicyError
-from replay.host import Host
-from replay.measured import Measurements, measurements, with_error
-from replay.placement import lay_out, queue_of_packets
+from replay.host import Host, costs_of, with_nic
+from replay.islands import Island
+from replay.measured import Measurements, measured_policy, measurements, with_error
+from replay.placement import lay_out, place
+from replay.places import Places
 from replay.policy import Policy
 from replay.result import Result, Row
-from replay.scenario import Scenario, choose_host, scenarios
+from replay.scenario import Machine, Policies, Scenario, choose_host, policies_asked, scenarios
 from replay.summary import summarise
+from replay.superposition import superposed
 from replay.trace.bundle import Trace, open_trace
 
 LOAD_RANGE = (0.01, 1000.0)
@@ -31,23 +37,31 @@ ARRIVALS = ("auto", "open", "closed")
 
 def what_if(
     trace: Trace | str | os.PathLike[str],
-    policies: Sequence[Policy | str] | None = None,
+    policies: Sequence[Policy | Sequence[Policy] | str] | None = None,
     *,
     host: Host | str | os.PathLike[str] | None = None,
+    nic: str | None = None,
     load: float = 1.0,
+    load_by: str = "compression",
     queues: int | None = None,
     indirection: str | None = None,
+    places: Places | None = None,
     per_queue: bool = False,
     arrivals: str = "auto",
     threads: int | None = None,
 ) -> Result:
     """Replay `trace` under each of `policies` and return all rows, the measured ones first.
 
-    `policies` are names (see `replay.policy.parse_policy`); None asks for the usual ones. `host`
+    `policies` are names (see `replay.policy.parse_policies`); None asks for the usual ones. `host`
     is a host or a TOML file; None calibrates on the recording's own events, or takes the generic
-    host where it has none. `load` multiplies the arrival rate. `queues` and `indirection` hash
-    the flows onto that many queues; None leaves them as recorded. `arrivals` is auto, open or
-    closed. The rows do not depend on `threads`.
+    host where it has none. `nic` gives it another NIC's settings (`replay.host.NICS`).
+
+    `load` multiplies the arrival rate: compression divides the times by it, superposition lays so
+    many copies of the recording over each other. `arrivals` is auto, open or closed.
+
+    `queues` and `indirection` hash the flows onto that many queues; None leaves them as recorded.
+    `places` says what runs where; None gives each queue a CPU and a worker. The rows do not depend
+    on `threads`.
 
     Raises TraceError and PolicyError, in one line.
     """
@@ -56,28 +70,38 @@ def what_if(
         raise PolicyError(f"load = {load:g} is outside {low:g} to {high:g} times the recorded rate")
     if arrivals not in ARRIVALS:
         raise PolicyError(f"arrivals = {arrivals!r} is none of {', '.join(ARRIVALS)}")
+    if load_by not in LOADS_BY:
+        raise PolicyError(f"load-by = {load_by!r} is none of {', '.join(LOADS_BY)}")
 
     trace = trace if isinstance(trace, Trace) else open_trace(trace)
     costs, origin = choose_host(trace, host)
-    offer = offered(trace, costs, load=load, arrivals=arrivals)
+    fitted = costs if nic is None else with_nic(costs, nic)
+    asked = policies_asked(policies, measured_policy(trace))
+    sizes = any(_adapts(policy, it) for one in asked for policy in one for it in (costs, fitted))
+    compressed = load if load_by == "compression" else 1.0
+    offer = offered(trace, costs, load=compressed, arrivals=arrivals, sizes=sizes)
+    if load_by == "superposition":
+        offer = superposed(offer, load)
     layout = lay_out(trace, queues, indirection)
-    recorded = split(offer, queue_of_packets(trace, offer, None))
-    laid_out = recorded
-    if layout and (layout.queues, len(recorded)) != (1, 1):
-        laid_out = split(offer, queue_of_packets(trace, offer, layout), layout.queues)
+    recorded = Machine(costs, place(trace, offer, None, None))
+    changed = recorded
+    if places or (layout and (layout.queues, len(recorded.placement.names)) != (1, 1)):
+        changed = Machine(fitted, place(trace, offer, layout, places))
+    elif nic is not None:
+        changed = Machine(fitted, recorded.placement)
 
     truth = measurements(trace, costs, offer)
     as_measured = trace.manifest.get("loop", offer.mode) in (offer.mode, "unknown")
-    asked = scenarios(truth.policy, policies, costs, recorded, laid_out)
-    outcomes = replay_all(asked, threads)
+    replayed = scenarios(truth.policy, asked, recorded, changed)
+    outcomes = replay_all(replayed, threads)
     rows = [
         row
-        for scenario in asked
+        for scenario in replayed
         for row in present(
             scenario,
             islice(outcomes, len(scenario.islands)),
             truth,
-            comparable=scenario.islands is recorded and as_measured,
+            comparable=scenario.machine is recorded and as_measured,
             per_queue=per_queue,
         )
     ]
@@ -86,16 +110,50 @@ def what_if(
         host=costs.name,
         arrivals=offer.mode,
         rows=tuple(rows),
-        about=head(trace, costs, offer, truth, queues=len(laid_out)),
-        notes=(*origin, *assumptions(trace, costs, offer, truth, layout, asked_for=arrivals)),
+        about=head(trace, fitted, offer, truth, changed.placement, nic=nic, placed=bool(places)),
+        notes=(
+            *origin,
+            *assumptions(trace, costs, offer, truth, layout, asked_for=arrivals),
+            *free_handoffs(costs, (island for item in replayed for island in item.islands)),
+            *notes_on_islands(replayed, per_queue=per_queue),
+        ),
     )
 
 
 def replay_all(asked: Sequence[Scenario], threads: int | None = None) -> Iterator[Outcome]:
     """Replay every island of every scenario in parallel; yield the outcomes in that order."""
-    jobs = [(island.workload, item.policy, item.host) for item in asked for island in item.islands]
+    jobs = [(island, item.policies, item.machine.host) for item in asked for island in item.islands]
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        yield from pool.map(lambda job: replay_island(*job), jobs)
+        yield from pool.map(lambda job: _replay(*job), jobs)
+
+
+def _replay(island: Island, policies: Policies, host: Host) -> Outcome:
+    """Replay one island; one policy is that of all NICs."""
+    job: list[Any] = [island.workload, policies, host]
+    if len(policies) == 1:
+        job[1:] = [policies[0], costs_of(policies[0], host)]
+    if island.topology != SINGLE:
+        job.append(island.topology)
+    return replay_island(*job)
+
+
+def _adapts(policy: Policy, host: Host) -> bool:
+    """Whether the packets' sizes matter."""
+    return (policy.adaptive or host.adaptive) != "off"
+
+
+def notes_on_islands(asked: Sequence[Scenario], *, per_queue: bool) -> list[str]:
+    """Return what must be said of queues that share CPUs, workers or NAPI threads."""
+    if not per_queue:
+        return []
+    shared = {
+        island.queues: None for item in asked for island in item.islands if len(island.queues) > 1
+    }
+    return [
+        f"queues {', '.join(map(str, queues))} share CPUs, workers or NAPI threads: where they do,"
+        f" the row of queue {queues[0]} is that of all of them"
+        for queues in shared
+    ]
 
 
 def present(
@@ -106,7 +164,7 @@ def present(
     comparable: bool,
     per_queue: bool,
 ) -> list[Row]:
-    """Return a scenario's rows: all queues together, each queue, and what was measured of it.
+    """Return a scenario's rows: all queues together, each island, and what was measured of it.
 
     The measured row stands before the model's, and after an alternative's. It is there only where
     it is `comparable`: measured on that layout.
@@ -114,7 +172,7 @@ def present(
     summary = partial(
         summarise,
         kind=scenario.kind,
-        policy=scenario.policy.name,
+        policy=scenario.name,
         load=truth.load,
         latency_at=truth.latency_at,
         client_ns=truth.client_ns,
@@ -125,9 +183,11 @@ def present(
     for island, outcome in zip(islands, outcomes, strict=True):  # merged as they come: they are big
         whole = outcome if whole is None else whole.merge(outcome)
         if per_queue:
-            queues.append(summary(outcome, offered=island.requests, queue=island.queue))
+            queues.append(summary(outcome, offered=island.requests, queue=island.queues[0]))
     assert whole is not None
-    beside = truth.rows.get(scenario.policy.name) if comparable else None
+    idle = whole.cpu.idle + scenario.idle_cpus * whole.duration_ns
+    whole = replace(whole, cpu=replace(whole.cpu, idle=idle))
+    beside = truth.rows.get(scenario.name) if comparable else None
     together = summary(whole, offered=sum(island.requests for island in islands))
     rows = [with_error(together, beside), *queues]
     if beside is None:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from replay.arrivals import Offered, offered, requests_of, split
+from replay.arrivals import Offered, offered
 from replay.errors import TraceError
 from replay.trace import schema
 from replay.trace.bundle import Trace, write_trace
@@ -102,36 +102,12 @@ def test_a_recording_of_what_the_host_sent_has_nothing_to_replay(tmp_path: Path)
         offer(bundle(tmp_path, [packet(PacketKind.TX, 0)]))
 
 
-def test_islands_hold_every_packet_once_and_keep_their_parents(tmp_path: Path) -> None:
-    whole = offer(tiny_trace(tmp_path), arrivals="closed")
-    work = whole.workload
-    queue = np.arange(len(work.arrival_ns)) // 2 % 4  # request and acknowledgement of a flow
-    islands = split(whole, np.where(queue == 3, 1, queue))
-    assert [island.queue for island in islands] == [0, 1, 2]
-    assert sum(len(island.workload.arrival_ns) for island in islands) == len(work.arrival_ns)
-    assert sum(island.requests for island in islands) == requests_of(work)
-    first = islands[0].workload
-    assert first.parent is not None
-    assert first.parent[:4].tolist() == [-1, 0, 0, 2]
-
-
-def test_a_parent_on_another_island_is_none(tmp_path: Path) -> None:
-    whole = offer(tiny_trace(tmp_path), arrivals="closed")
-    queue = np.arange(len(whole.workload.arrival_ns)) % 2  # requests here, acknowledgements there
-    requests, acknowledgements = split(whole, queue)
-    assert requests.workload.parent is not None
-    assert acknowledgements.workload.parent is not None
-    assert (requests.workload.parent[4:] >= 0).all()
-    assert (acknowledgements.workload.parent == -1).all()
-
-
-def test_a_queue_without_packets_is_an_island_too(tmp_path: Path) -> None:
-    whole = offer(tiny_trace(tmp_path), arrivals="closed")
-    queue = np.full(len(whole.workload.arrival_ns), 1)
-    islands = split(whole, queue, queues=3)
-    assert [len(island.workload.arrival_ns) for island in islands] == [0, 400, 0]
-    (recorded,) = split(whole, queue)
-    assert recorded.queue == 1
+def test_sizes_are_there_where_asked_for(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    assert offer(trace).workload.size is None
+    sized = offered(trace, HOST, load=1.0, arrivals="open", sizes=True).workload.size
+    assert sized is not None
+    assert sized[:4].tolist() == [96, 66, 96, 66]
 
 
 def test_years_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from replay.arrivals import offered
-from replay.describe import assumptions, head
+from replay.describe import assumptions, free_handoffs, head, load_notes
+from replay.host import NICS
 from replay.layout import Layout
 from replay.measured import measurements
+from replay.placement import place
+from replay.places import Places
+from replay.superposition import superposed
 from replay.trace import schema
 from replay.trace.bundle import Trace, write_trace
 from tests.tiny import HOST, tiny_trace
@@ -30,13 +35,51 @@ def with_gaps(trace: Trace, folder: Path, *gaps: dict[str, Any]) -> Trace:
 def test_the_head_says_what_is_replayed(tmp_path: Path) -> None:
     trace = tiny_trace(tmp_path)
     offer = offered(trace, HOST, load=4.0, arrivals="closed")
-    lines = head(trace, HOST, offer, measurements(trace, HOST, offer), queues=2)
+    truth = measurements(trace, HOST, offer)
+    placement = place(trace, offer, Layout(queues=2), None)
+    lines = head(trace, HOST, offer, truth, placement)
     assert lines["trace"] == "tiny: 0.25 s, 400 packets, 200 requests, 2 queues"
     assert lines["arrivals"] == (
-        "closed, each follows an answer, 4 times as fast: 800 requests/s offered"
+        "closed, each follows an answer, 4 times as fast (compression): 800 requests/s offered"
     )
     assert lines["host"] == "tiny-host (made up)"
     assert lines["latency"] == "client send to receive, µs"
+    assert "places" not in lines
+    lines = head(trace, HOST, offer, truth, placement, nic="veth", placed=True)
+    assert lines["host"] == f"tiny-host (made up), NIC veth: {NICS['veth'].about}"
+    assert lines["places"] == (
+        "2 CPUs on 1 cache, queues' interrupts on 0,1, 2 workers on 0,1, 1 NIC, 2 islands"
+    )
+
+
+def test_what_more_load_assumes(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    once = offered(trace, HOST, load=1.0, arrivals="open")
+    assert load_notes(superposed(once, 1), None) == []
+    (faster,) = load_notes(offered(trace, HOST, load=2.0, arrivals="open"), None)
+    assert "bursts are denser" in faster
+    copies = superposed(once, 3)
+    (anew,) = load_notes(copies, Layout(queues=2))
+    (kept,) = load_notes(copies, None)
+    assert "3 copies of the recording at once" in anew
+    assert "hashed anew" in anew
+    assert "stay on the recorded queues" in kept
+    truth = measurements(trace, HOST, copies)
+    lines = head(trace, HOST, copies, truth, place(trace, copies, None, None))
+    assert lines["arrivals"] == (
+        "open, as recorded, 3 independent copies at once (superposition): 600 requests/s offered"
+    )
+
+
+def test_free_handoffs_are_said(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    once = offered(trace, HOST, load=1.0, arrivals="open")
+    apart = place(trace, once, None, None)
+    across = place(trace, once, None, Places(irq_cpus=(0,), worker_cpus=(1,)))
+    assert free_handoffs(HOST, apart.apart) == []
+    assert free_handoffs(replace(HOST, ipi_ns=1), across.apart) == []
+    (note,) = free_handoffs(HOST, across.apart)
+    assert "ipi_ns, handoff_ns and far_ns are 0" in note
 
 
 def test_a_closed_loop_without_answers_is_open_and_says_so(tmp_path: Path) -> None:

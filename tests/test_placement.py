@@ -8,7 +8,15 @@ import pytest
 from replay.arrivals import Offered, offered
 from replay.errors import PolicyError, TraceError
 from replay.layout import VERIFICATION_KEY, Layout
-from replay.placement import hashed_as_recorded, lay_out, queue_of_packets, recorded_key
+from replay.placement import (
+    hashed_as_recorded,
+    lay_out,
+    place,
+    queue_of_packets,
+    recorded_key,
+    worker_of_flows,
+)
+from replay.places import Places
 from replay.trace import schema
 from replay.trace.bundle import Trace, write_trace
 from tests.tiny import FLOWS, HOST, tiny_trace
@@ -151,3 +159,49 @@ def test_the_key_is_the_recordings(tmp_path: Path) -> None:
     assert bare.key == VERIFICATION_KEY
     with pytest.raises(TraceError, match="rss_key is not hexadecimal"):
         recorded_key(tiny_trace(tmp_path, name="odd.trace", manifest={"rss_key": "xyz"}))
+
+
+def test_workers_take_queues_or_flows_in_turn(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    layout = lay_out(trace, 4, None)
+    placed = place(trace, offer(trace), layout, Places(workers=2))
+    assert placed.queue is not None
+    assert placed.worker is not None
+    assert (placed.worker == placed.queue % 2).all()
+    assert placed.names == (0, 1, 2, 3)
+    dealt = place(trace, offer(trace), layout, Places(workers=2, spread="flows")).worker
+    assert dealt is not None
+    assert dealt[:8].tolist() == [0, 0, 1, 1, 0, 0, 1, 1]  # request and acknowledgement of a flow
+    assert place(trace, offer(trace), layout, Places(workers=1, spread="flows")).worker is None
+
+
+def test_workers_of_one_queue(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    placed = place(trace, offer(trace), None, Places(workers=2))
+    assert (placed.queue, placed.worker) == (None, None)  # all to the worker of queue 0
+    dealt = place(trace, offer(trace), None, Places(workers=4, spread="flows"))
+    assert dealt.worker is not None
+    assert set(dealt.worker.tolist()) == {0, 1, 2, 3}
+    (island,) = dealt.apart
+    assert len(island.topology.worker_cpu) == 4
+
+
+def test_a_packet_of_no_flow_goes_to_its_queues_worker(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    flows = trace.packets["flow"].to_pylist()
+    bare = requeued(trace, tmp_path, flow=[None, None, None, *flows[3:]])
+    queue = pa.array([1, 1, *[0] * 398]).to_numpy()
+    worker = worker_of_flows(bare, offer(bare), queue, 3)
+    assert worker[:2].tolist() == [1, 1]
+    assert worker_of_flows(bare, offer(bare), None, 3)[0] == 0
+
+
+def test_recorded_queues_keep_their_numbers(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    rows = trace.packets.num_rows
+    two = requeued(trace, tmp_path, queue=[i // 3 % 2 * 2 for i in range(rows)])
+    assert [it.queues for it in place(two, offer(two), None, None).apart] == [(0,), (2,)]
+    asked = place(two, offer(two), None, Places(irq_cpus=(0, 1, 0)))
+    assert [it.queues for it in asked.apart] == [(0, 2), (1,)]
+    with pytest.raises(PolicyError, match="irq-cpus has 2 numbers for 3 queues"):
+        place(two, offer(two), None, Places(irq_cpus=(0, 1)))

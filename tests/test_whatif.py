@@ -2,18 +2,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from replay.engine.outcome import Outcome
 from replay.errors import PolicyError, TraceError
-from replay.host import write_host
+from replay.host import NICS, write_host
+from replay.places import Places
 from replay.policy import Policy
 from replay.report import FORMATS
 from replay.trace.bundle import write_trace
 from replay.trace.schema import EVENTS, EventKind
 from replay.whatif import what_if
-from tests.tiny import HOST, tiny_trace
+from tests.tiny import HOST, answer_by_rule, tiny_trace
 
 
 def test_rows_stand_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
@@ -176,6 +179,10 @@ def test_policies_may_be_objects(tmp_path: Path) -> None:
         ({"load": 0}, r"load = 0 is outside 0\.01 to 1000 times the recorded rate"),
         ({"load": float("nan")}, "load = nan is outside"),
         ({"load": 1001}, "load = 1001 is outside"),
+        ({"load_by": "magic"}, "load-by = 'magic' is none of compression, superposition"),
+        ({"load_by": "superposition", "load": 1.5}, "load = 1.5 is no number of copies"),
+        ({"nic": "mlx6"}, "nic = 'mlx6' is none of mlx5"),
+        ({"policies": ["base+base"]}, "policy 'base.base' is for 2 NICs, and there is 1"),
         ({"arrivals": "sometimes"}, "arrivals = 'sometimes' is none of auto, open, closed"),
         ({"queues": 0}, "queues = 0 is outside 1 to 1024"),
         ({"policies": ["suspendd20"]}, "unknown policy 'suspendd20'; did you mean suspend20"),
@@ -187,6 +194,85 @@ def test_a_question_that_cannot_be_asked(
 ) -> None:
     with pytest.raises(PolicyError, match=message):
         what_if(tiny_trace(tmp_path), host=HOST, **question)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def ruled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Have the rule answer for the engine, and keep what it was asked."""
+    jobs: list[tuple[Any, ...]] = []
+
+    def answer(*job: Any) -> Outcome:
+        jobs.append(job)
+        return answer_by_rule(*job)
+
+    monkeypatch.setattr("replay.whatif.replay_island", answer)
+    return jobs
+
+
+def test_another_nic_leaves_the_model_as_recorded(
+    tmp_path: Path, ruled: list[tuple[Any, ...]]
+) -> None:
+    result = what_if(tiny_trace(tmp_path), ["dim"], host=HOST, nic="i40e", threads=1)
+    assert [(row.kind, row.policy) for row in result.rows] == [
+        ("measured", "base"),
+        ("model", "base"),
+        ("alternative", "base"),
+        ("alternative", "dim"),
+        ("bound", "zero-cost"),
+    ]
+    assert [job[2].coalescing for job in ruled[:3]] == ["timer", "gap", "gap"]
+    assert all(job[0].size is not None for job in ruled)
+    assert result.about["host"].endswith(f"NIC i40e: {NICS['i40e'].about}")
+
+
+def test_queues_that_share_a_cpu_are_one_island(
+    tmp_path: Path, ruled: list[tuple[Any, ...]]
+) -> None:
+    places = Places(cpus=4, irq_cpus=(0, 0, 1), queue_nics=(0, 1, 1))
+    result = what_if(
+        tiny_trace(tmp_path),
+        ["base:weight=64+base:weight=16", "tapi"],
+        host=HOST,
+        queues=3,
+        places=places,
+        per_queue=True,
+        threads=1,
+    )
+    both = [job for job in ruled if isinstance(job[1], tuple)]
+    assert [[policy.weight for policy in job[1]] for job in both] == [[64, 16]] * 2
+    shared, alone = (job[3] for job in both)
+    assert (shared.queue_cpu, shared.queue_device, alone.queue_device) == ((0, 0), (0, 1), (1,))
+    (packed,) = (job for job in ruled if isinstance(job[1], Policy) and job[1].name == "tapi")
+    assert packed[3].queue_cpu == (0, 0, 1)
+    assert len(packed[3].cpu_domain) == 4
+    rows = {row.queue: row for row in result.rows if row.policy == "base:weight=64+base:weight=16"}
+    assert set(rows) == {None, 0, 2}
+    # Two of the four CPUs do nothing: they are idle all the time.
+    assert rows[None].cpu_pct["idle"] == pytest.approx(
+        (rows[0].cpu_pct["idle"] + rows[2].cpu_pct["idle"] + 200) / 4
+    )
+    assert result.about["places"].startswith("4 CPUs on 1 cache, queues' interrupts on 0,0,1")
+    assert any("queues 0, 1 share CPUs" in note for note in result.notes)
+    assert any("queues 0, 1, 2 share CPUs" in note for note in result.notes)
+    assert any("handoff_ns and far_ns are 0" in note for note in result.notes)  # tapi's poller
+
+
+def test_copies_are_more_load(tmp_path: Path, ruled: list[tuple[Any, ...]]) -> None:
+    question: dict[str, Any] = {"host": HOST, "load": 3, "load_by": "superposition"}
+    result = what_if(tiny_trace(tmp_path), ["base"], **question)
+    assert result.rows[0].load == 3
+    assert result.rows[0].rate("requests") == pytest.approx(600)
+    assert "3 independent copies at once (superposition)" in result.about["arrivals"]
+    assert all(job[0].size is None for job in ruled)
+
+
+def test_bounds_that_are_asked_for_are_bounds(tmp_path: Path, ruled: list[tuple[Any, ...]]) -> None:
+    result = what_if(tiny_trace(tmp_path), ["zero-cost", "onload", "base"], host=HOST, threads=1)
+    assert [(row.kind, row.policy) for row in result.rows[2:]] == [
+        ("bound", "onload"),
+        ("bound", "zero-cost"),
+    ]
+    assert [job[2].packet_ns for job in ruled] == [800, 250, 0]
 
 
 def test_a_trace_that_is_cut(tmp_path: Path) -> None:

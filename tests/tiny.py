@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from replay.engine.histogram import Histogram
 from replay.engine.outcome import CpuTime, Outcome
+from replay.engine.topology import SINGLE, Topology
 from replay.engine.workload import Workload
 from replay.host import GENERIC, Host
 from replay.policy import Policy
@@ -135,8 +136,14 @@ def _flow(number: int) -> dict[str, Any]:
     }
 
 
-def answer_by_rule(workload: Workload, policy: Policy, host: Host) -> Outcome:
+def answer_by_rule(
+    workload: Workload,
+    policy: Policy | tuple[Policy, ...],
+    host: Host,
+    topology: Topology = SINGLE,
+) -> Outcome:
     """Stand in for the engine: an interrupt a packet, and latencies from 10 us up by 100 ns."""
+    policy = policy if isinstance(policy, Policy) else policy[0]
     inside = workload.arrival_ns < workload.duration_ns
     packets = int(np.count_nonzero(inside))
     requests = int(np.count_nonzero(inside & (workload.service_ns >= 0)))
@@ -144,7 +151,7 @@ def answer_by_rule(workload: Workload, policy: Policy, host: Host) -> Outcome:
     app = int(workload.service_ns[workload.service_ns >= 0].sum())
     irqs = 0 if policy.defers else packets
     busy = CpuTime(hardirq=irqs * host.irq_ns, softirq=packets * host.packet_ns, app=app)
-    duration = workload.duration_ns
+    duration, cpus = workload.duration_ns, len(topology.cpu_domain)
     return Outcome(
         duration_ns=duration,
         packets=packets,
@@ -161,7 +168,7 @@ def answer_by_rule(workload: Workload, policy: Policy, host: Host) -> Outcome:
         epoll_returns=requests,
         resumes=0,
         tx_packets=requests,
-        cpu=CpuTime(busy.hardirq, busy.softirq, 0, busy.app, duration - busy.total),
+        cpu=CpuTime(busy.hardirq, busy.softirq, 0, busy.app, cpus * duration - busy.total),
         latency=Histogram.of(spread),
         poll_sizes=np.array([3, packets], np.int64),
     )

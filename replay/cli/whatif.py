@@ -28,17 +28,28 @@ def whatif(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME[:key=value,...]",
-            help="A policy to replay, repeatable; see replay policies.",
+            metavar="NAME[:key=value,...][+...]",
+            help="A policy to replay, repeatable, one a NIC with + between; see replay policies.",
         ),
     ] = None,
     host: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Costs from replay calibrate, not the recording's."),
     ] = None,
+    nic: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Another NIC's coalescing and ring; replay policies."),
+    ] = None,
     load: Annotated[
-        float, typer.Option(metavar="FACTOR", help="Arrivals this many times as fast.")
+        float, typer.Option(metavar="FACTOR", help="This many times the recorded arrivals.")
     ] = 1.0,
+    load_by: Annotated[
+        str,
+        typer.Option(
+            metavar="compression|superposition",
+            help="By dividing times, or laying copies of the recording over each other.",
+        ),
+    ] = "compression",
     queues: Annotated[
         int | None, typer.Option(metavar="N", help="Hash the flows onto N RX queues.")
     ] = None,
@@ -46,6 +57,37 @@ def whatif(
         str | None,
         typer.Option(metavar="equal|W0,W1,...", help="How the hash is spread over the queues."),
     ] = None,
+    cpus: Annotated[
+        int | None, typer.Option(metavar="N", help="CPUs; default one a queue.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Worker threads; default one a queue.")
+    ] = None,
+    irq_cpus: Annotated[
+        str | None,
+        typer.Option(metavar="C0,C1,...", help="The CPU of each queue; default i mod CPUs."),
+    ] = None,
+    worker_cpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="C0,C1,...|float",
+            help="The CPU of each worker, or where the scheduler finds; default its queue's.",
+        ),
+    ] = None,
+    cache_domains: Annotated[
+        str | None,
+        typer.Option(metavar="D0,D1,...", help="The cache of each CPU; default one for all."),
+    ] = None,
+    queue_nics: Annotated[
+        str | None,
+        typer.Option(metavar="N0,N1,...", help="The NIC of each queue; --policy A+B is one each."),
+    ] = None,
+    spread: Annotated[
+        str,
+        typer.Option(
+            metavar="queues|flows", help="A request's worker: that of its queue, or of its flow."
+        ),
+    ] = "queues",
     per_queue: Annotated[
         bool, typer.Option("--per-queue", help="A row for each queue too.")
     ] = False,
@@ -67,18 +109,31 @@ def whatif(
     ] = False,
 ) -> None:
     """Show what was measured, the model's error on it, and what other policies would do."""
+    from replay.places import parse_places
     from replay.report import FORMATS
     from replay.source import opened
     from replay.whatif import what_if
 
+    places = parse_places(
+        cpus=cpus,
+        workers=workers,
+        irq_cpus=irq_cpus,
+        worker_cpus=worker_cpus,
+        cache_domains=cache_domains,
+        queue_nics=queue_nics,
+        spread=spread,
+    )
     with opened(trace) as (recording, notes):
         result = what_if(
             recording,
             policy,
             host=host,
+            nic=nic,
             load=load,
+            load_by=load_by,
             queues=queues,
             indirection=indirection,
+            places=places,
             per_queue=per_queue,
             arrivals=arrivals,
         )

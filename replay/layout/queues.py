@@ -19,10 +19,29 @@ def queue_of_flows(flows: pa.Table, layout: Layout) -> npt.NDArray[np.int64]:
     A connection has one queue: that of the direction towards the server, whose row stands before
     the row of the answers. A row without a partner is taken as it stands.
     """
-    hashes = receive_hashes(flows, layout.key, udp_ports=layout.udp_ports)
+    return queue_of_hashes(receive_hashes(flows, layout.key, udp_ports=layout.udp_ports), layout)
+
+
+def queue_of_hashes(hashes: npt.NDArray[np.int64], layout: Layout) -> npt.NDArray[np.int64]:
+    """Return the queue that the indirection table gives each hash, same shape."""
     table = np.array(layout.indirection, dtype=np.int64)
     queues: npt.NDArray[np.int64] = table[hashes & (len(table) - 1)]
     return queues
+
+
+def hashes_of_copies(
+    hashes: npt.NDArray[np.int64], copy: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the hashes of the flows that stand for `hashes` in copies of a recording, same shape.
+
+    Copy 0 is the recording. Other users have other addresses, so their hashes have nothing to do
+    with the recorded ones: the finalizer of splitmix64 draws them, the same ones every time.
+    """
+    mixed = (hashes.astype(np.uint64) << np.uint64(16)) + copy.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    drawn = (mixed >> np.uint64(32)).astype(np.int64)
+    return np.where(copy == 0, hashes, drawn)
 
 
 def receive_hashes(flows: pa.Table, key: bytes, *, udp_ports: bool = True) -> npt.NDArray[np.int64]:

@@ -56,6 +56,25 @@ def test_every_option_reaches_the_question(folder: Path) -> None:
     assert "defer50:rx-usecs=8" in {row["policy"] for row in data["rows"]}
 
 
+def test_every_place_reaches_the_question(folder: Path) -> None:
+    options = (
+        "--queues 4 --nic mlx5 --cpus 4 --workers 2 --irq-cpus 0,0,1,1 --worker-cpus 2,float"
+        " --cache-domains 0,0,1,1 --queue-nics 0,0,1,1 --spread flows --load 2"
+        " --load-by superposition --policy base:weight=64+base:weight=16"
+    )
+    done = CliRunner().invoke(app, ["whatif", *options.split()])
+    assert done.exit_code == 0, done.output
+    assert (
+        "# places    4 CPUs on 2 caches, queues' interrupts on 0,0,1,1, 2 workers on 2,float,"
+        " 2 NICs, 1 island" in done.stdout
+    )
+    assert "2 independent copies at once (superposition)" in done.stdout
+    assert "NIC mlx5: ConnectX" in done.stdout
+    assert "base:weight=64+base:weight=16" in done.stdout
+    assert "ipi_ns, handoff_ns and far_ns are 0" in done.stderr
+    assert "the copies' flows are hashed anew" in done.stderr
+
+
 def test_verbose_has_more_columns(folder: Path) -> None:
     short = CliRunner().invoke(app, ["whatif"]).stdout
     long = CliRunner().invoke(app, ["whatif", "-v"]).stdout
@@ -72,6 +91,15 @@ def test_verbose_has_more_columns(folder: Path) -> None:
         ("whatif --policy defer20:wieght=1", "did you mean weight?"),
         ("whatif --policy defer20:weight=70000", "weight = 70000 is outside 1 to 65,535 packets"),
         ("whatif --load 0", "load = 0 is outside 0.01 to 1000 times the recorded rate"),
+        ("whatif --load-by half", "load-by = 'half' is none of compression, superposition"),
+        ("whatif --load 2 --load-by superposition --arrivals closed", "cannot be laid over each"),
+        ("whatif --nic mlx", "nic = 'mlx' is none of mlx5, ice"),
+        ("whatif --cpus 0", "cpus = 0 is outside 1 to 1024"),
+        ("whatif --irq-cpus 0,1", "irq-cpus has 2 numbers for 1 queue: one for each is needed"),
+        ("whatif --worker-cpus flots", "worker-cpus: 'flots' is not a number or float from 0 to"),
+        ("whatif --spread users", "spread = 'users' is none of queues, flows"),
+        ("whatif --policy base+base", "policy 'base+base' is for 2 NICs, and there is 1"),
+        ("whatif --policy base:weight", "weight lacks its value: weight=..., 1 to 65,535 packets"),
         ("whatif --load much", "Invalid value for '--load'"),
         ("whatif --queues 0", "queues = 0 is outside 1 to 1024"),
         ("whatif --queues 1025", "queues = 1025 is outside 1 to 1024"),

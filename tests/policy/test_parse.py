@@ -104,3 +104,5 @@ def test_what_is_wrong_is_named_as_typed(text: str, message: str | None) -> None
 def test_a_word_is_checked_where_no_text_was() -> None:
     with pytest.raises(PolicyError, match="adaptive = 'dimm' is none of off, dim, itr"):
         Policy("mine", adaptive="dimm")  # type: ignore[arg-type]
+    with pytest.raises(PolicyError, match="policy mine: weight = 0 is outside 1 to 65535 packets"):
+        Policy("mine", weight=0)

@@ -1,0 +1,215 @@
+"""Islands: queues, CPUs and workers that can influence each other, each with its packets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from replay.arrivals import Int64s, requests_of
+from replay.engine.topology import FLOATS, OWN, SINGLE, Topology
+from replay.engine.workload import Workload
+from replay.host import Host
+from replay.policy import Policy
+
+
+class Island(NamedTuple):
+    """What a group of queues, with their CPUs and workers, has to do."""
+
+    queues: tuple[int, ...]  # their numbers under the layout
+    workload: Workload
+    topology: Topology = SINGLE
+
+    @property
+    def requests(self) -> int:
+        """Number of requests that were recorded within the duration."""
+        return requests_of(self.workload)
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Every packet on its queue and with its worker, on all CPUs. Arrays of shape (packets,)."""
+
+    workload: Workload
+    topology: Topology
+    queue: Int64s | None = None  # of the topology; None: all queue 0
+    worker: Int64s | None = None  # None: all worker 0
+    names: tuple[int, ...] = (0,)  # the number under which each queue is shown
+
+    @cached_property
+    def apart(self) -> Sequence[Island]:
+        """The islands, where NAPI threads stay on their CPUs."""
+        return _split(self, together=False)
+
+    @cached_property
+    def together(self) -> Sequence[Island]:
+        """The one island, where a NAPI thread may run on any CPU or poll any queue."""
+        return _split(self, together=True)
+
+    def islands(self, policies: Iterable[Policy], host: Host) -> Sequence[Island]:
+        """Return what can be replayed each by itself under `policies`."""
+        return self.together if any(_roams(it, host) for it in policies) else self.apart
+
+
+def beside_its_queue(workload: Workload, queue: Int64s | None) -> Placement:
+    """Return each used queue with a CPU and a worker of its own."""
+    if queue is None:
+        return Placement(workload, SINGLE)
+    names, place = np.unique(queue, return_inverse=True)
+    own = tuple(range(len(names)))
+    topology = Topology(own, (0,) * len(own), own, (0,) * len(own), own)
+    return Placement(workload, topology, place, place, tuple(names.tolist()))
+
+
+def _roams(policy: Policy, host: Host) -> bool:
+    """Whether a NAPI thread may leave its CPU or serve several queues."""
+    threaded = host.threaded if policy.threaded is None else policy.threaded
+    kind = policy.napi_thread or host.napi_thread
+    return threaded and (policy.pollers > 0 or kind == "floating")
+
+
+def _split(placed: Placement, *, together: bool) -> list[Island]:
+    """Split packets and topology into islands, in order of their first queues."""
+    topology = placed.topology
+    islands = _components(placed, together=together)
+    of_queue = np.zeros(len(topology.queue_cpu), np.int64)
+    for number, (queues, _, _) in enumerate(islands):
+        of_queue[queues] = number
+    if len(islands) == 1:
+        return [_island(placed, None, *islands[0])]
+    assert placed.queue is not None
+    island = of_queue[placed.queue]
+    order = np.argsort(island, kind="stable")
+    ends = np.cumsum(np.bincount(island, minlength=len(islands)))
+    return [
+        _island(placed, order[start:end], *members)
+        for start, end, members in zip([0, *ends], ends, islands, strict=False)
+    ]
+
+
+def _components(
+    placed: Placement, *, together: bool
+) -> list[tuple[list[int], list[int], list[int]]]:
+    """Return the queues, CPUs and workers of each island; CPUs and workers of none are idle.
+
+    A queue goes with its CPU and with every worker that serves its packets (one without packets:
+    with the worker of its number), a pinned worker with its CPU, a floating one with all CPUs.
+    """
+    topology = placed.topology
+    queues, cpus = len(topology.queue_cpu), len(topology.cpu_domain)
+    workers = len(topology.worker_cpu)
+    parent = list(range(queues + cpus + workers))  # queues, then CPUs, then workers
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    def join(one: int, other: int) -> None:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+
+    for queue, cpu in enumerate(topology.queue_cpu):
+        join(queue, queues + cpu)
+    for cpu, queue in enumerate(topology.cpu_tx_queue):
+        if queue != OWN:
+            join(queue, queues + cpu)
+    for worker, cpu in enumerate(topology.worker_cpu):
+        for reached in range(cpus) if cpu == FLOATS else (cpu,):
+            join(queues + cpus + worker, queues + reached)
+    for queue, worker in _served(placed, queues, workers):
+        join(queue, queues + cpus + worker)
+    if together:
+        for node in range(queues + cpus):
+            join(0, node)
+    found: dict[int, tuple[list[int], list[int], list[int]]] = {}
+    for node in range(len(parent)):
+        kinds = found.setdefault(root(node), ([], [], []))
+        if node < queues:
+            kinds[0].append(node)
+        elif node < queues + cpus:
+            kinds[1].append(node - queues)
+        else:
+            kinds[2].append(node - queues - cpus)
+    return [members for members in found.values() if members[0]]
+
+
+def _served(placed: Placement, queues: int, workers: int) -> Iterable[tuple[int, int]]:
+    """Return each queue with each worker that serves packets of it, at least one."""
+    queue = placed.queue
+    if queue is None:
+        queue = np.zeros(1, np.int64)
+    worker = np.zeros(1, np.int64) if placed.worker is None else placed.worker
+    offered = len(placed.workload.arrival_ns) > 0
+    pairs = np.unique(queue * workers + worker).tolist() if offered else []
+    found = [divmod(pair, workers) for pair in pairs]
+    idle = set(range(queues)) - {queue for queue, _ in found}
+    return [*found, *((number, number % workers) for number in sorted(idle))]
+
+
+def _island(
+    placed: Placement, chosen: Int64s | None, queues: list[int], cpus: list[int], workers: list[int]
+) -> Island:
+    """Return the island of these queues, CPUs and workers, each numbered from 0 in it."""
+    whole = placed.topology
+    local_queue = {number: i for i, number in enumerate(queues)}
+    local_cpu = {number: i for i, number in enumerate(cpus)}
+    topology = Topology(
+        queue_cpu=tuple(local_cpu[whole.queue_cpu[queue]] for queue in queues),
+        queue_device=tuple(whole.queue_device[queue] for queue in queues),
+        worker_cpu=tuple(
+            FLOATS if whole.worker_cpu[it] == FLOATS else local_cpu[whole.worker_cpu[it]]
+            for it in workers
+        ),
+        cpu_domain=tuple(whole.cpu_domain[cpu] for cpu in cpus),
+        cpu_tx_queue=tuple(local_queue.get(whole.cpu_tx_queue[cpu], OWN) for cpu in cpus),
+    )
+    names = tuple(placed.names[queue] for queue in queues)
+    if topology.single:  # nowhere else to run, no other queue to transmit on, any cache its own
+        topology = Topology(queue_device=topology.queue_device)
+        return Island(names, _part(placed.workload, chosen, None, None), topology)
+    queue = _renumbered(placed.queue, chosen, queues)
+    worker = _renumbered(placed.worker, chosen, workers)
+    return Island(names, _part(placed.workload, chosen, queue, worker), topology)
+
+
+def _renumbered(numbers: Int64s | None, chosen: Int64s | None, members: list[int]) -> Int64s | None:
+    """Return each chosen packet's place among the sorted `members`; None where all are 0."""
+    if numbers is None or len(members) == 1:
+        return None
+    return np.searchsorted(members, numbers if chosen is None else numbers[chosen])
+
+
+def _part(
+    work: Workload, chosen: Int64s | None, queue: Int64s | None, worker: Int64s | None
+) -> Workload:
+    """Return the chosen packets of `work`, `chosen` sorted; None is all.
+
+    A packet that waits for an answer from another island comes as recorded.
+    """
+    if chosen is None:
+        parts = (work.arrival_ns, work.service_ns, work.duration_ns, work.parent, work.think_ns)
+        return Workload(*parts, queue=queue, worker=worker, size=work.size)
+    parent = think = None
+    if work.parent is not None and work.think_ns is not None:
+        before = work.parent[chosen]
+        place = np.searchsorted(chosen, before)
+        here = np.zeros(len(chosen), np.bool_)
+        if len(chosen):
+            here = (before >= 0) & (chosen[np.minimum(place, len(chosen) - 1)] == before)
+        parent = np.where(here, place, -1)
+        think = work.think_ns[chosen]
+    return Workload(
+        work.arrival_ns[chosen],
+        work.service_ns[chosen],
+        work.duration_ns,
+        parent,
+        think,
+        queue,
+        worker,
+        None if work.size is None else work.size[chosen],
+    )
