@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from replay.engine.histogram import BUCKETS
+from replay.engine.histogram import BUCKETS, MAX_BITS
 from replay.engine.workload import Workload
 from replay.host import Host
 from replay.policy import Policy
@@ -19,6 +19,7 @@ CONSTANTS = np.dtype(
             "end",
             "quiet_end",  # the end; -1 where responses bring arrivals nearer
             "closed",
+            "glides",  # whether cycles may be replayed by `glide`
             "times",  # whether each packet's times are written
             "rx_delay",  # -1: no timer, frames only
             "rx_frames",
@@ -108,8 +109,28 @@ def new_constants(workload: Workload, policy: Policy, host: Host, times: bool) -
         k[name] = getattr(host, f"{name}_ns")
     k.ring = host.ring
     k.preemption = host.preemption or not threaded
+    k.glides = _glides(k)
     _lay_out(k, len(workload.arrival_ns))
     return k
+
+
+def _glides(k: np.record) -> bool:
+    """Return whether `glide` can replay cycles of this scenario."""
+    lanes = 5  # `drain` looks at four packets before it asks how many are allowed
+    plain = not (k.closed or k.times) and k.epoll_timeout < 0
+    deferred = k.defer > 0 and k.timeout > 0
+    suspends = k.prefer and k.suspend > 0 and k.usecs == 0 and deferred and k.budget >= lanes
+    return bool(
+        plain
+        and (suspends or not k.busy)
+        and (deferred or k.defer == 0)
+        and k.rx_delay >= 0
+        and k.rx_frames == 0
+        and k.weight >= lanes
+        and k.preemption
+        and k.poll > 0
+        and k.end < 1 << MAX_BITS
+    )
 
 
 _COSTS = (

@@ -21,6 +21,12 @@ class Packets(NamedTuple):
 
 
 @jit_inline
+def at(index: int) -> Any:
+    """Return `index`, not negative, as numba need not ask whether it counts from an array's end."""
+    return np.uint64(index)
+
+
+@jit_inline
 def packets(k: Any) -> Packets:
     """Return the arrays of a replay. Its caller holds them: here only their addresses are known.
 

@@ -19,6 +19,7 @@ def admit(s: Any, k: Any) -> None:
     while s.tail < s.known and p.when[s.tail] <= s.now:
         if s.in_ring == k.ring:
             p.lost[s.tail] = 1
+            s.last_lost = s.tail
             s.dropped += 1
         else:
             s.in_ring += 1

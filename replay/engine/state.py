@@ -12,6 +12,9 @@ NOBODY, NAPI, BUSY = 0, 1, 2
 RUNNING, THROTTLED, KSOFTIRQD, IN_CALL = 0, 1, 2, 3
 # Whose CPU time it is
 SOFTIRQ, KERNEL, APP = 0, 1, 2
+# What the thread does: asleep; waking; epoll_wait returns events, then starts the suspension timer;
+# the request at `serving` is served; the rest of it; epoll_wait is called; the thread falls asleep
+ASLEEP, WAKING, RETURNING, SUSPENDING, SERVING, SENDING, CALLING, DOZING = range(8)
 
 #: Scalars that change, all int64. Times are ns since the start, NEVER where there is none.
 STATE = np.dtype(
@@ -31,6 +34,7 @@ STATE = np.dtype(
             "known",  # packets before this one have a time of arrival
             "tail",  # packets before this one were let into the ring or dropped
             "in_ring",  # of them, those in the ring
+            "last_lost",  # the last packet that was dropped
             # NAPI
             "owner",
             "missed",
@@ -53,9 +57,16 @@ STATE = np.dtype(
             "wakes_at",
             "napi_id",
             "ready",  # requests that epoll would return
+            "stage",  # what the thread does
+            "left",  # of it, the CPU time that it still takes
+            "called",  # when epoll_wait was called
+            "batch",  # requests that epoll_wait returned and that were not begun
             "notify",  # what the next transmission costs more, as the first of its batch
             "serving",  # the next packet to look at for a request to serve
             "pending",  # size of the heap of arrivals to come
+            # glide
+            "polled_at",  # when the last poll ended; -1: none
+            "unseen",  # of the ready requests, those whose NAPI epoll_wait does not know
             # results
             "irqs",
             "timers",
@@ -82,7 +93,7 @@ STATE = np.dtype(
 def new_state() -> np.record:
     """Return the state before the trace: the thread sleeps, the interrupt is armed."""
     state: np.record = np.zeros(1, STATE).view(np.recarray)[0]
-    state.armed = 1
+    state.armed, state.last_lost = 1, -1
     for name in ("due", "irq_due", "irq_at", "timer", "unthrottle", "slice_end", "wakes_at"):
         state[name] = NEVER
     return state

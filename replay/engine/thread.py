@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import bit_length, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.arrivals import answer, materialise, next_arrival
 from replay.engine.cpu import NAPI_SCHEDULED, schedule_napi, spend, spend_quietly, take_interrupt
-from replay.engine.histogram import MAX_BITS, SUB_BITS
+from replay.engine.glide import bucket, glide
 from replay.engine.napi import complete, poll, run_napi
 from replay.engine.packets import packets
 from replay.engine.ring import refresh, refresh_timers, row_of, thread_due
-from replay.engine.state import APP, BUSY, IN_CALL, KERNEL, KSOFTIRQD, NOBODY, RUNNING
+from replay.engine.state import (
+    APP,
+    ASLEEP,
+    BUSY,
+    CALLING,
+    DOZING,
+    IN_CALL,
+    KERNEL,
+    KSOFTIRQD,
+    NOBODY,
+    RETURNING,
+    RUNNING,
+    SENDING,
+    SERVING,
+    SUSPENDING,
+    WAKING,
+)
 from replay.units import BUSY_POLL_TICK, NEVER
 
 
@@ -69,34 +85,73 @@ def _interrupted(s: Any, k: Any) -> None:
 @jit_inside
 def live(s: Any, k: Any) -> None:
     """Live from the first sleep to the trace's end."""
-    called, drowsy = s.now, True
     while not s.over:
-        if drowsy:
-            _sleep(s, k, called)
-            if s.over:
-                return
-        if s.ready > 0:
-            _return_events(s, k)
-            if s.over:
-                return
-        called = s.now
-        work(s, k, KERNEL, k.epoll)
-        if s.ready == 0 and s.napi_id and not s.over:
-            _busy_loop(s, k)
-        past = k.epoll_timeout >= 0 and s.now >= called + k.epoll_timeout
-        drowsy = s.ready == 0 and not past
-        if drowsy and not s.over:
-            work(s, k, KERNEL, k.sleep)
-            drowsy = s.ready == 0
+        if k.glides:
+            glide(s, k)
+        _step(s, k)
 
 
 @jit_inline
-def _sleep(s: Any, k: Any, called: int) -> None:
-    """Sleep until a request is ready or the timeout of the call made at `called` is over."""
+def _step(s: Any, k: Any) -> None:
+    """End what the thread does, with all that can happen meanwhile; begin what follows."""
+    stage = s.stage
+    if stage == ASLEEP:
+        _sleep(s, k)
+        s.stage, s.left = WAKING, k.wake
+        return
+    work(s, k, APP if stage in (SERVING, SENDING) else KERNEL, s.left)
+    if s.over:
+        return
+    if stage == SERVING:
+        _sent(s, k)
+    elif stage == SENDING:
+        _serve_next(s, k)
+    elif stage == RETURNING:
+        s.epoll_returns += 1
+        if k.prefer and k.suspend > 0 and s.napi_id:  # napi_suspend_irqs
+            s.timer = s.now + k.suspend + k.timer_latency
+            refresh_timers(s, k)
+            s.stage, s.left = SUSPENDING, k.timer_start
+        else:
+            s.notify = k.notify
+            _serve_next(s, k)
+    elif stage == SUSPENDING:
+        s.notify = k.notify
+        _serve_next(s, k)
+    else:
+        _look_for_events(s, k)
+
+
+@jit_inline
+def _look_for_events(s: Any, k: Any) -> None:
+    """epoll_wait looks for events: awoken, called, or about to sleep."""
+    if s.stage == CALLING and s.ready == 0 and s.napi_id:
+        _busy_loop(s, k)
+    if s.ready > 0:
+        s.stage, s.batch, s.left = RETURNING, s.ready, k.event * s.ready
+        s.ready = 0
+    elif s.stage == DOZING:
+        s.stage = ASLEEP
+    elif s.stage == CALLING and (k.epoll_timeout < 0 or s.now < s.called + k.epoll_timeout):
+        s.stage, s.left = DOZING, k.sleep
+    else:
+        _call(s, k)
+
+
+@jit_inline
+def _call(s: Any, k: Any) -> None:
+    """The thread calls epoll_wait."""
+    s.called = s.now
+    s.stage, s.left = CALLING, k.epoll
+
+
+@jit_inline
+def _sleep(s: Any, k: Any) -> None:
+    """Sleep until a request is ready or epoll_wait's timeout is over."""
     p = packets(k)
     s.asleep, s.need_resched = 1, 0
     if k.epoll_timeout >= 0:
-        s.wakes_at = max(s.now, called + k.epoll_timeout)
+        s.wakes_at = max(s.now, s.called + k.epoll_timeout)
         refresh_timers(s, k)
     if s.parked == KSOFTIRQD or s.parked == IN_CALL:
         s.parked = s.parked if s.parked == KSOFTIRQD else RUNNING
@@ -121,30 +176,25 @@ def _sleep(s: Any, k: Any, called: int) -> None:
     if s.wakes_at < NEVER:
         s.wakes_at = NEVER
         refresh_timers(s, k)
-    work(s, k, KERNEL, k.wake)
 
 
 @jit_inline
-def _return_events(s: Any, k: Any) -> None:
-    """Return from epoll_wait with all that is ready, and serve it."""
-    batch = s.ready
-    s.ready = 0
-    work(s, k, KERNEL, k.event * batch)
-    if s.over:
+def _serve_next(s: Any, k: Any) -> None:
+    """Serve what can be served undisturbed, and begin the next request."""
+    p = packets(k)
+    if s.batch > 0:
+        s.batch -= _serve_undisturbed(s, k, s.batch)
+    if s.batch == 0:
+        _call(s, k)
         return
-    s.epoll_returns += 1
-    if k.prefer and k.suspend > 0 and s.napi_id:  # napi_suspend_irqs
-        s.timer = s.now + k.suspend + k.timer_latency
-        refresh_timers(s, k)
-        work(s, k, KERNEL, k.timer_start)
-        if s.over:
-            return
-    s.notify = k.notify
-    while batch > 0 and not s.over:
-        batch -= _serve_undisturbed(s, k, batch)
-        if batch > 0:
-            _serve(s, k)
-            batch -= 1
+    packet = s.serving
+    while p.service[packet] < 0 or p.lost[packet]:
+        packet += 1
+    if k.times:
+        p.memory[k.started_at + row_of(k, packet)] = s.now
+    s.batch -= 1
+    s.serving = packet
+    s.stage, s.left = SERVING, p.service[packet]
 
 
 @jit_inline
@@ -183,18 +233,11 @@ def _serve_undisturbed(s: Any, k: Any, batch: int) -> int:
     return served
 
 
-@jit_inside
-def _serve(s: Any, k: Any) -> None:
-    """Serve the next request, with all that can happen meanwhile."""
+@jit_inline
+def _sent(s: Any, k: Any) -> None:
+    """The request's response is transmitted: note its latency."""
     p = packets(k)
     packet = s.serving
-    while p.service[packet] < 0 or p.lost[packet]:
-        packet += 1
-    if k.times:
-        p.memory[k.started_at + row_of(k, packet)] = s.now
-    work(s, k, APP, p.service[packet])
-    if s.over:
-        return
     if k.times:
         p.memory[k.done_at + row_of(k, packet)] = s.now
     latency = s.now - p.when[packet]
@@ -206,16 +249,8 @@ def _serve(s: Any, k: Any) -> None:
     s.serving = packet + 1
     if k.closed:
         answer(s, k, p.memory[k.row_at + packet])
-    more, s.notify = s.notify, 0
-    work(s, k, APP, k.transmit + more)
-
-
-@jit_inline
-def bucket(latency: int) -> int:
-    """Return the histogram's bucket of a latency (see histogram.py)."""
-    clipped = min(latency, (1 << MAX_BITS) - 1)
-    shift = max(bit_length(clipped) - SUB_BITS, 0)
-    return int((shift << (SUB_BITS - 1)) + (clipped >> shift))
+    s.stage, s.left = SENDING, k.transmit + s.notify
+    s.notify = 0
 
 
 @jit_inside
