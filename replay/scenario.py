@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 from replay.errors import PolicyError
@@ -67,6 +68,33 @@ def policies_asked(
         else:
             found.append((item,) if isinstance(item, Policy) else tuple(item))
     return found
+
+
+def with_hooks(
+    asked: Sequence[Policies], path: str | os.PathLike[str]
+) -> tuple[list[Policies], list[str]]:
+    """Return what was asked, each policy followed by itself with the hooks in the file at `path`.
+
+    It is then named NAME~STEM, STEM being the file's; bounds stay as they are. With it comes what
+    must be said about it. Raises PolicyError where this process runs with other hooks.
+    """
+    from replay.engine import hooks
+
+    own = Path(path).resolve()
+    if own != hooks.FILE:
+        has = f"those of {hooks.FILE}" if hooks.FILE else "none"
+        raise PolicyError(
+            f"{path}: the engine already runs in this process, and its hooks are {has}: set"
+            " REPLAY_HOOKS to the file before replay is imported"
+        )
+    stem = own.stem
+    found: list[Policies] = []
+    for policies in asked:
+        found.append(policies)
+        if not any(policy in BOUNDS.values() for policy in policies):
+            hooked = [replace(it, name=f"{it.name}~{stem}", hooked=True) for it in policies]
+            found.append(tuple(hooked))
+    return found, [f"~{stem}: {', '.join(hooks.DECIDES)} of {path} decides, not the kernel"]
 
 
 def scenarios(

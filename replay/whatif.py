@@ -26,7 +26,15 @@ from replay.placement import lay_out, place
 from replay.places import Places
 from replay.policy import Policy
 from replay.result import Result, Row
-from replay.scenario import Machine, Policies, Scenario, choose_host, policies_asked, scenarios
+from replay.scenario import (
+    Machine,
+    Policies,
+    Scenario,
+    choose_host,
+    policies_asked,
+    scenarios,
+    with_hooks,
+)
 from replay.summary import summarise
 from replay.superposition import superposed
 from replay.trace.bundle import Trace, open_trace
@@ -48,6 +56,7 @@ def what_if(
     places: Places | None = None,
     per_queue: bool = False,
     arrivals: str = "auto",
+    hooks: str | os.PathLike[str] | None = None,
     threads: int | None = None,
 ) -> Result:
     """Replay `trace` under each of `policies` and return all rows, the measured ones first.
@@ -60,8 +69,9 @@ def what_if(
     many copies of the recording over each other. `arrivals` is auto, open or closed.
 
     `queues` and `indirection` hash the flows onto that many queues; None leaves them as recorded.
-    `places` says what runs where; None gives each queue a CPU and a worker. The rows do not depend
-    on `threads`.
+    `places` says what runs where; None gives each queue a CPU and a worker. `hooks` is a
+    file of hooks, the one that REPLAY_HOOKS names (see `replay.engine.hooks`): each policy is
+    replayed under them too. The rows do not depend on `threads`.
 
     Raises TraceError and PolicyError, in one line.
     """
@@ -77,6 +87,7 @@ def what_if(
     costs, origin = choose_host(trace, host)
     fitted = costs if nic is None else with_nic(costs, nic)
     asked = policies_asked(policies, measured_policy(trace))
+    asked, hooked = (asked, []) if hooks is None else with_hooks(asked, hooks)
     sizes = any(_adapts(policy, it) for one in asked for policy in one for it in (costs, fitted))
     compressed = load if load_by == "compression" else 1.0
     offer = offered(trace, costs, load=compressed, arrivals=arrivals, sizes=sizes)
@@ -113,6 +124,7 @@ def what_if(
         about=head(trace, fitted, offer, truth, changed.placement, nic=nic, placed=bool(places)),
         notes=(
             *origin,
+            *hooked,
             *assumptions(trace, costs, offer, truth, layout, asked_for=arrivals),
             *free_handoffs(costs, (island for item in replayed for island in item.islands)),
             *notes_on_islands(replayed, per_queue=per_queue),

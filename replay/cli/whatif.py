@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -97,6 +98,12 @@ def whatif(
             metavar="auto|open|closed", help="As recorded, or each after the answer before it."
         ),
     ] = "auto",
+    hooks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Replay each policy under this mechanism of your own too; README."
+        ),
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="What is written on stdout.")] = (
         Format.table
     ),
@@ -109,6 +116,8 @@ def whatif(
     ] = False,
 ) -> None:
     """Show what was measured, the model's error on it, and what other policies would do."""
+    if hooks:
+        os.environ["REPLAY_HOOKS"] = str(hooks)  # read as the engine is imported
     from replay.places import parse_places
     from replay.report import FORMATS
     from replay.source import opened
@@ -136,6 +145,7 @@ def whatif(
             places=places,
             per_queue=per_queue,
             arrivals=arrivals,
+            hooks=hooks,
         )
     for note in [*notes, *result.notes]:
         typer.echo(f"note: {note}", err=True)

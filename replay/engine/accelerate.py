@@ -27,6 +27,9 @@ settings: Any = config
 arrays: Any = arrayobj
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+#: The user's file of hooks (see replay.engine.hooks), one a process.
+HOOKS = os.environ.get("REPLAY_HOOKS", "")
+
 
 def jit(function: Function) -> Function:
     """Compile `function` without Python objects and without the GIL, cached for this user."""
@@ -58,7 +61,7 @@ _INSIDE = {
 
 def _compile(function: Function, **options: Any) -> Function:
     """Hand `function` to numba with this package's cache folder, where there is one."""
-    folder = _cache_folder()
+    folder = _cache_folder(_hooks_of(function))
     before = settings.CACHE_DIR
     settings.CACHE_DIR = folder or before
     try:
@@ -68,11 +71,17 @@ def _compile(function: Function, **options: Any) -> Function:
     return cast(Function, compiled)
 
 
+def _hooks_of(function: Any) -> str:
+    """Return the file whose hooks `function` may call, if there is one: all else stays compiled."""
+    callers = ("replay.engine.general.", "replay.engine.hooks", "replay_hooks_")
+    return HOOKS if function.__module__.startswith(callers) else ""
+
+
 @cache
-def _cache_folder() -> str | None:
+def _cache_folder(hooks: str) -> str | None:
     """Return this user's folder for these sources, made where it is missing; None without one."""
     home = os.environ.get("REPLAY_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(home).expanduser() / "replay" / _sources_hash()
+    folder = Path(home).expanduser() / "replay" / _sources_hash(hooks)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -80,14 +89,16 @@ def _cache_folder() -> str | None:
     return str(folder) if os.access(folder, os.W_OK) else None
 
 
-def _sources_hash() -> str:
-    """Return a hash of all that decides the machine code: sources, numba, bounds checks."""
+def _sources_hash(hooks: str) -> str:
+    """Return a hash of all that decides the machine code: sources, hooks, numba, bounds checks."""
     package = Path(__file__).parent.parent
     state = blake2b(digest_size=10)
     state.update(f"{numba.__version__} {settings.BOUNDSCHECK}".encode())
     for room in ("engine", "ingest", "layout"):
         for source in sorted((package / room).glob("**/*.py")):
             state.update(source.read_bytes())
+    if hooks and os.path.isfile(hooks):  # where it is not, replay.engine.hooks says so
+        state.update(Path(hooks).read_bytes())
     return state.hexdigest()
 
 
