@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import numpy.typing as npt
 from hypothesis import strategies as st
 
 from replay.engine import Workload
+from replay.engine.topology import Topology
 from replay.host import Host
 from replay.policy import Policy
 
@@ -85,3 +89,85 @@ def workloads(draw: st.DrawFn, closed: bool | None = None) -> Workload:
             parent[packet] = draw(st.sampled_from(earlier.tolist()))
     think = np.array([draw(st.integers(0, gap)) for _ in gaps], np.int64)
     return Workload(arrival, service, duration, parent, think)
+
+
+# --- islands of any shape, every mechanism -----------------------------------------------------
+
+
+@st.composite
+def topologies(draw: st.DrawFn) -> Topology:
+    cpus = draw(st.integers(1, 3))
+    queues, workers = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    places = st.integers(0, cpus - 1)
+
+    def several(count: int, values: st.SearchStrategy[int]) -> tuple[int, ...]:
+        return tuple(draw(st.lists(values, min_size=count, max_size=count)))
+
+    return Topology(
+        queue_cpu=several(queues, places),
+        queue_device=several(queues, st.integers(0, 1)),
+        worker_cpu=several(workers, st.integers(-1, cpus - 1)),
+        cpu_domain=several(cpus, st.integers(0, 1)),
+        cpu_tx_queue=several(cpus, st.integers(-1, queues - 1)),
+    )
+
+
+@st.composite
+def wide_hosts(draw: st.DrawFn) -> Host:
+    """Hosts with all that only the general engine knows."""
+    background = draw(st.sampled_from([0, 0, 0, 3_000, 20_000]))
+    return replace(
+        draw(hosts()),
+        coalescing=draw(st.sampled_from(["timer", "cqe", "gap"])),
+        adaptive=draw(st.sampled_from(["off", "off", "dim", "itr"])),
+        tx_usecs=draw(st.sampled_from([0, 1, 3])),
+        tx_frames=draw(st.sampled_from([0, 0, 1, 2])),
+        tx_completions=draw(st.booleans()),
+        tx_delay_ns=draw(durations),
+        tx_ns=draw(durations),
+        repost_every=draw(st.sampled_from([1, 1, 0, 2, 4])),
+        repost_above=draw(st.sampled_from([0, 0, 1, 4])),
+        extra_irq=draw(st.booleans()),
+        gro_batch=draw(st.sampled_from([1, 2, 8])),
+        jiffy_ns=draw(st.sampled_from([2_000, 20_000, 4_000_000])),
+        napi_thread=draw(st.sampled_from(["fifo", "pinned", "floating"])),
+        ipi_ns=draw(durations),
+        handoff_ns=draw(durations),
+        far_ns=draw(durations),
+        cold_ns=draw(durations),
+        cstates=draw(st.sampled_from([(), ((1_000, 100), (4_000, 900))])),
+        background_ns=draw(durations),
+        background_period_ns=background,
+    )
+
+
+@st.composite
+def wide_policies(draw: st.DrawFn) -> Policy:
+    """Policies with all that only the general engine knows."""
+    return replace(
+        draw(policies()),
+        netdev_budget=draw(st.sampled_from([1, 3, 300])),
+        netdev_budget_usecs=draw(st.sampled_from([None, 0, 5])),
+        busy_read_usecs=draw(st.sampled_from([0, 0, 50])),
+        pollers=draw(st.sampled_from([0, 0, 1, 2])),
+        epoll_timeout_ns=draw(st.sampled_from([-1, -1, 0, 1_000, 7_000])),
+        max_events=draw(st.sampled_from([0, 0, 1, 2])),
+        ring=draw(st.sampled_from([None, None, 2, 5])),
+    )
+
+
+@st.composite
+def wide_workloads(draw: st.DrawFn, topology: Topology) -> Workload:
+    """Packets for each queue and worker of a topology."""
+    workload = draw(workloads())
+    count = len(workload.arrival_ns)
+
+    def column(highest: int) -> npt.NDArray[np.int64]:
+        return np.array([draw(st.integers(0, highest)) for _ in range(count)], np.int64)
+
+    return replace(
+        workload,
+        queue=column(len(topology.queue_cpu) - 1),
+        worker=column(len(topology.worker_cpu) - 1),
+        size=column(3_000),
+    )

@@ -108,15 +108,17 @@ def bit_length(value: int) -> int:
     return int((np.float64(value).view(np.int64) >> 52) - 1022) if value > 0 else 0
 
 
-def _array_at(item: Any, c_type: Any) -> Any:
+def array_at(dtype: Any) -> Any:
     """Return a function (address, count) -> array of memory that somebody else keeps alive."""
+    item = numba.from_dtype(np.dtype(dtype))
+    item_size = np.dtype(dtype).itemsize
 
-    def array_at(typing: Any, address: Any, count: Any) -> Any:
+    def typed(typing: Any, address: Any, count: Any) -> Any:
         array_type = types.Array(item, 1, "C")
 
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             array = arrays.make_array(array_type)(context, builder)
-            size = context.get_constant(types.intp, ctypes.sizeof(c_type))
+            size = context.get_constant(types.intp, item_size)
             data = builder.inttoptr(arguments[0], array.data.type)
             arrays.populate_array(array, data, [arguments[1]], [size], size, None)
             return array._getvalue()
@@ -125,10 +127,12 @@ def _array_at(item: Any, c_type: Any) -> Any:
 
     @lru_cache(maxsize=64)
     def interpreted(address: int, count: int) -> npt.NDArray[Any]:
-        return np.ctypeslib.as_array((c_type * int(count)).from_address(int(address)))
+        raw = (ctypes.c_uint8 * (int(count) * item_size)).from_address(int(address))
+        array: npt.NDArray[Any] = np.frombuffer(raw, dtype)
+        return array if array.dtype.names is None else array.view(np.recarray)
 
-    return interpreted if settings.DISABLE_JIT else intrinsic(array_at)
+    return interpreted if settings.DISABLE_JIT else intrinsic(typed)
 
 
-int64s_at = _array_at(types.int64, ctypes.c_int64)
-bytes_at = _array_at(types.uint8, ctypes.c_uint8)
+int64s_at = array_at(np.int64)
+bytes_at = array_at(np.uint8)

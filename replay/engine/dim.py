@@ -15,14 +15,15 @@ from replay.engine.accelerate import jit_inside
 from replay.units import MICROSECOND
 
 # Which table of profiles: receive or transmit, timer from the first (EQE) or last (CQE) packet
-RX_EQE, RX_CQE, TX_EQE, TX_CQE = 0, 1, 2, 3
-#: (usecs, frames) by kind and index, int64 (4, 5, 2).
+RX_EQE, RX_CQE, TX_EQE, TX_CQE, RX_GAP = 0, 1, 2, 3, 4
+#: (usecs, frames) by kind and index, int64 (5, 5, 2).
 PROFILES = np.array(
     [
         [(1, 256), (8, 256), (64, 256), (128, 256), (256, 256)],
         [(2, 256), (8, 128), (16, 64), (32, 64), (64, 64)],
         [(1, 128), (8, 128), (32, 128), (64, 128), (128, 128)],
         [(5, 128), (8, 64), (16, 32), (32, 32), (64, 32)],
+        [(2, 0), (8, 0), (16, 0), (62, 0), (126, 0)],  # ice: gaps between interrupts
     ],
     np.int64,
 )

@@ -115,7 +115,9 @@ class Cpu:
         """What will interrupt this CPU: when, what, whom it is for. At equal times, the first."""
         queues, workers = self.island.queues, self.island.workers
         found = [(queue.next_irq(), "irq", queue) for queue in queues if queue.cpu is self]
-        found += [(queue.timer_due(), "timer", queue) for queue in queues if queue.timer_cpu is self]
+        found += [
+            (queue.timer_due(), "timer", queue) for queue in queues if queue.timer_cpu is self
+        ]
         found += [(worker.wakes_at, "timeout", worker) for worker in workers if worker.bed is self]
         found += [(time, "ipi", task) for time, task in list(self.ipis)[:1]]
         found.append((self.background_at, "background", self.background))

@@ -44,7 +44,7 @@ class Island:
         domains = topology.cpu_domain
         self.cpus = [Cpu(number, domain, self) for number, domain in enumerate(domains)]
         self.queues = [
-            Queue(number, self.cpus[cpu], self.policies[min(device, len(policies) - 1)], self.host, self)
+            self.new_queue(number, self.cpus[cpu], policies[min(device, len(policies) - 1)], host)
             for number, (cpu, device) in enumerate(
                 zip(topology.queue_cpu, topology.queue_device, strict=True)
             )
@@ -65,6 +65,9 @@ class Island:
                 self.children.setdefault(parent, []).append(packet)
             else:
                 heapq.heappush(self.future, (int(load.arrival_ns[packet]), packet))
+
+    def new_queue(self, number: int, cpu: Cpu, policy: Policy, host: Host) -> Queue:
+        return Queue(number, cpu, policy, costs_of(policy, host), self)
 
     def start_napi_threads(self) -> None:
         """A thread for each queue, or (TAPI) as many as the policy says, queues dealt in turn."""

@@ -31,7 +31,7 @@ class Queue:
         self.tx_frames = chosen(policy.tx_frames, host.tx_frames)
         self.coalescing = chosen(policy.coalescing, host.coalescing)
         self.adaptive = chosen(policy.adaptive, host.adaptive)
-        self.size = chosen(policy.ring, host.ring)
+        self.size = host.ring
         self.threaded = chosen(policy.threaded, host.threaded)
         half = max(1, self.size // 2)
         self.repost_every = min(host.repost_every, half)
@@ -187,7 +187,7 @@ class Queue:
             self.rx_usecs = self.itr.sample(now, self.received, self.bytes)
 
     def rx_kind(self) -> str:
-        return "rx-cqe" if self.coalescing == "cqe" else "rx-eqe"
+        return {"timer": "rx-eqe", "cqe": "rx-cqe", "gap": "gap"}[self.coalescing]
 
 
 def coalesced(times: list[int], usecs: int, frames: int, *, from_last: bool) -> int:

@@ -108,5 +108,3 @@ class NapiThread(Task):
         if cpu.rt_used >= self.host.rt_runtime_ns:
             cpu.throttled = True
             cpu.unthrottle = (window + 1) * self.host.rt_period_ns
-
-

@@ -34,10 +34,23 @@ class Worker(Task):
             if not self.ready and self.epoll_queue is not None and timeout != 0:
                 yield from self.busy_loop(called)
             past = timeout >= 0 and island.now >= called + timeout
-            if not self.ready and not past:
+            if self.ready or past:
+                continue
+            if policy.hooked:
+                yield from self.look_on()
+            if not self.ready:
                 yield "kernel", host.sleep_ns
-                if not self.ready:
-                    yield from self.sleep_until(called)
+            if not self.ready:
+                yield from self.sleep_until(called)
+
+    def look_on(self) -> Steps:
+        """For as long as the hook says."""
+        since = self.island.now
+        while not self.ready:
+            spin = self.island.hooks.found_nothing(self.island.now - since)
+            if spin <= 0:
+                return
+            yield "kernel", spin
 
     def sleep_until(self, called: int) -> Steps:
         """Sleep until a request is ready, or the call's timeout is over."""

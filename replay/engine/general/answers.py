@@ -1,0 +1,69 @@
+"""A request is answered: its latency, why it was that long, and what follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replay.engine.accelerate import bit_length, int64s_at, jit_inline, jit_inside
+from replay.engine.arrivals import answer
+from replay.engine.causes import CAUSES
+from replay.engine.general.device import row_of, transmit, transmits_on
+from replay.engine.histogram import BUCKETS, MAX_BITS, SUB_BITS
+
+KINDS = len(CAUSES)
+
+
+@jit_inside
+def answer_request(g: Any, cpu: int, t: Any) -> None:
+    """The response is handed to the device."""
+    memory = int64s_at(g.memory, g.memory_size)
+    slot = t.packet
+    latency = g.now - int64s_at(g.when, g.offered)[slot]
+    g.served += 1
+    g.latency_sum += latency
+    g.latency_low = min(g.latency_low, latency)
+    g.latency_high = max(g.latency_high, latency)
+    place = bucket(latency)
+    memory[g.latency_at + place] += 1
+    if g.times:
+        memory[g.done_at + row_of(g, slot)] = g.now
+    if g.causes:
+        _explain(g, t, slot, place)
+    if g.closed:
+        answer(g, g, row_of(g, slot))
+        if g.pending > 0:
+            g.quiet = min(g.quiet, memory[g.heap_time_at])
+    if g.tx_completions:
+        own = memory[g.queue_at + row_of(g, slot)] if g.queue_at >= 0 else 0
+        transmit(g, transmits_on(g, cpu, own))
+
+
+@jit_inside
+def _explain(g: Any, t: Any, slot: int, place: int) -> None:
+    """Add the request's causes, which sum to its latency, to their histograms and to its bucket."""
+    memory = int64s_at(g.memory, g.memory_size)
+    at = g.why_at + 5 * slot
+    delivered = memory[at + 4]
+    awake = max(delivered, t.woken)
+    memory[at + 2] += g.now - t.started - t.own
+    memory[at + 4] = awake - delivered
+    _count(g, place, 5, t.started - awake)
+    _count(g, place, 6, t.own)
+    for cause in range(5):
+        _count(g, place, cause, memory[at + cause])
+
+
+@jit_inline
+def _count(g: Any, place: int, cause: int, time: int) -> None:
+    """Count one cause's time of a request whose latency's bucket is `place`."""
+    memory = int64s_at(g.memory, g.memory_size)
+    memory[g.cause_at + cause * BUCKETS + bucket(time)] += 1
+    memory[g.tail_at + place * KINDS + cause] += time
+
+
+@jit_inline
+def bucket(value: int) -> int:
+    """Return the histogram's bucket of a value (see histogram.py)."""
+    clipped = min(value, (1 << MAX_BITS) - 1)
+    shift = max(bit_length(clipped) - SUB_BITS, 0)
+    return int((shift << (SUB_BITS - 1)) + (clipped >> shift))

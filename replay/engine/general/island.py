@@ -1,0 +1,121 @@
+"""From a workload, policies, a host and a topology to an island's records, and to its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.engine.causes import CAUSES, Causes
+from replay.engine.dim import DIM
+from replay.engine.general.packets import Packets, lay_out_packets
+from replay.engine.general.run import run
+from replay.engine.general.setup import new_cpus, new_island, new_lists, new_queues, new_tasks
+from replay.engine.histogram import BUCKETS, Histogram
+from replay.engine.itr import ITR
+from replay.engine.outcome import CpuTime, Outcome, Times
+from replay.engine.topology import Topology
+from replay.engine.workload import Workload
+from replay.errors import PolicyError
+from replay.host import Host
+from replay.policy import Policy
+
+
+def replay_general(
+    workload: Workload,
+    policies: Sequence[Policy],
+    host: Host,
+    topology: Topology,
+    *,
+    times: bool,
+    causes: bool,
+) -> Outcome:
+    """Replay an island of any shape. `policies` are the NICs', the first also the threads'."""
+    g = new_island(workload, policies[0], host, topology)
+    g.times, g.causes = times, causes
+    queues = new_queues(policies, host, topology)
+    tasks = new_tasks(policies[0], host, topology, queues)
+    cpus = new_cpus(g, topology, tasks)
+    lists, links = new_lists(len(cpus), len(queues), len(tasks))
+    packets = lay_out_packets(g, workload, host, queues)
+    records = {
+        **{"queues": queues, "cpus": cpus, "tasks": tasks, "lists": lists, "links": links},
+        "dims": np.zeros(2 * len(queues), DIM),
+        "itrs": np.zeros(len(queues), ITR),
+    }
+    for name, array in (records | packets._asdict()).items():
+        g[name] = array.ctypes.data
+    g.queue_count, g.cpu_count, g.task_count = len(queues), len(cpus), len(tasks)
+    g.list_count, g.link_count = len(lists), len(links)
+    run(g)
+    if g.overflow:
+        raise PolicyError(
+            f"transmissions that wait to be cleaned up: more than {int(g.tx_size):,} on a queue"
+        )
+    return _outcome(g, workload, packets, queues, cpus)
+
+
+def _outcome(g: Any, workload: Workload, packets: Packets, queues: Any, cpus: Any) -> Outcome:
+    """Gather the results of a finished replay."""
+    memory = packets.memory
+    offered = int(queues["known"].sum())
+    slots = np.concatenate([np.arange(q["slots"], q["slots"] + q["known"]) for q in queues])
+    spent = {
+        name: int(cpus[name].sum()) for name in ("hardirq", "softirq", "kernel", "app", "other")
+    }
+    whole = workload.duration_ns * len(cpus)
+    served = int(g.served)
+    counters = {
+        name: int(g[name])
+        for name in (
+            *("delivered", "dropped", "irqs", "irqs_no_work", "timers", "polls", "polls_empty"),
+            *("busy_polls", "epoll_returns", "resumes", "squeezes", "served"),
+        )
+    }
+    return Outcome(
+        duration_ns=workload.duration_ns,
+        packets=offered,
+        requests=int(np.count_nonzero(packets.service[slots] >= 0)),
+        left=offered - int(g.delivered) - int(g.dropped),
+        tx_packets=served,
+        cpu=CpuTime(**spent, idle=whole - sum(spent.values())),
+        latency=Histogram(
+            memory[g.latency_at :][:BUCKETS],
+            int(g.latency_sum),
+            int(g.latency_low) if served else 0,
+            int(g.latency_high),
+        ),
+        poll_sizes=memory[g.sizes_at :][: g.sizes],
+        causes=_causes(g, memory) if g.causes else None,
+        times=_times(g, memory, packets, workload, slots) if g.times else None,
+        **counters,
+    )
+
+
+def _causes(g: Any, memory: npt.NDArray[np.int64]) -> Causes:
+    """Return the causes that were counted."""
+    kinds = len(CAUSES)
+    return Causes(
+        memory[g.cause_at :][: kinds * BUCKETS].reshape(kinds, BUCKETS),
+        memory[g.tail_at :][: kinds * BUCKETS].reshape(BUCKETS, kinds),
+    )
+
+
+def _times(
+    g: Any,
+    memory: npt.NDArray[np.int64],
+    packets: Packets,
+    workload: Workload,
+    slots: npt.NDArray[np.int64],
+) -> Times:
+    """Return each packet's times in the workload's order."""
+    count = len(workload.arrival_ns)
+    arrival = np.full(count, -1, np.int64)
+    rows = slots if g.row_at < 0 else memory[g.row_at + slots]
+    arrival[rows] = packets.when[slots]
+    delivered, started, done = (
+        memory[at:][:count] for at in (g.delivered_at, g.started_at, g.done_at)
+    )
+    return Times(arrival, delivered, started, done)

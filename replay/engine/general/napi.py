@@ -1,0 +1,168 @@
+"""NAPI: one poll as steps, what the stack does with its packets, and napi_complete_done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replay.engine import hooks
+from replay.engine.accelerate import bytes_at, int64s_at, jit_inline, jit_inside
+from replay.engine.general.device import (
+    arm,
+    clean,
+    moderate,
+    poke,
+    repost,
+    row_of,
+    signal_by_software,
+    take,
+)
+from replay.engine.general.sched import passes_quietly, wake
+from replay.engine.general.state import KERNEL, NOBODY, NOTHING, queue_of, task_of
+
+# Where a poll stands
+POLLED_RING, CLEANED, PACKET = 0, 1, 2
+ENDED = -1
+
+
+@jit_inline
+def begin_poll(g: Any, q: Any, budget: int) -> None:
+    """The poll's own cost comes first."""
+    if q.polled_since == NOTHING:
+        q.polled_since = g.now
+    q.poll_pc, q.poll_budget, q.work, q.batch = POLLED_RING, budget, 0, 0
+
+
+@jit_inside
+def go_on_polling(g: Any, c: Any, cpu: int, number: int, kind: int) -> int:
+    """Do what the poll does at the end of a step; return the next step's cost, or ENDED."""
+    q = queue_of(g, number)
+    if q.poll_pc == POLLED_RING:
+        q.poll_pc = CLEANED
+        if g.tx_completions:
+            cost = g.tx * clean(g, q)
+            if not passes_quietly(g, c, kind, cost):
+                return int(cost)
+    elif q.poll_pc == PACKET:
+        _hand_over(g, cpu, number, q)
+    while q.work < q.poll_budget:
+        slot = take(g, q)
+        if slot == NOTHING:
+            break
+        if q.batch == 0:
+            q.batch_first = slot
+        q.work += 1
+        q.batch += 1
+        q.poll_pc = PACKET
+        if not passes_quietly(g, c, kind, g.packet):
+            return int(g.packet)
+        _hand_over(g, cpu, number, q)
+    if q.batch > 0:
+        deliver(g, cpu, number, q)
+    repost(q)
+    memory = int64s_at(g.memory, g.memory_size)
+    memory[g.sizes_at + q.work] += 1
+    g.polls += 1
+    g.polls_empty += int(q.work == 0)
+    g.busy_polls += int(kind == KERNEL)
+    if q.interrupted:
+        g.irqs_no_work += int(q.work == 0)
+        q.interrupted = 0
+    return ENDED
+
+
+@jit_inline
+def _hand_over(g: Any, cpu: int, number: int, q: Any) -> None:
+    """A packet was polled; the stack takes them gro_normal_batch at once."""
+    if q.batch == g.gro_batch:
+        deliver(g, cpu, number, q)
+
+
+@jit_inside
+def deliver(g: Any, cpu: int, number: int, q: Any) -> None:
+    """The stack has the batch: requests are ready, whoever waits for them wakes up."""
+    service, lost = int64s_at(g.service, g.offered), bytes_at(g.lost, g.offered)
+    memory = int64s_at(g.memory, g.memory_size)
+    slot, left = q.batch_first, q.batch
+    q.batch = 0
+    while left > 0:
+        if lost[slot]:
+            slot += 1
+            continue
+        if g.times:
+            memory[g.delivered_at + row_of(g, slot)] = g.now
+        if service[slot] >= 0:
+            if g.causes:
+                _explain(g, q, slot)
+            worker = 0
+            if g.worker_at >= 0:
+                worker = memory[g.worker_at + row_of(g, slot)]
+            t = task_of(g, worker)
+            memory[g.polled_by_at + slot] = cpu
+            memory[g.next_ready_at + slot] = NOTHING
+            if t.ready + t.batch == 0:
+                t.first_ready = slot
+            else:
+                memory[g.next_ready_at + t.last_ready] = slot
+            t.last_ready = slot
+            t.ready += 1
+            if g.busy:  # ep_poll_callback
+                t.epoll_queue = number
+            if t.asleep:
+                wake(g, worker, cpu, False)
+        slot += 1
+        left -= 1
+
+
+@jit_inside
+def _explain(g: Any, q: Any, slot: int) -> None:
+    """Write down why the packet waited until now: coalescing, timer, CPU, ring; and when it is."""
+    when = int64s_at(g.when, g.offered)
+    memory = int64s_at(g.memory, g.memory_size)
+    at = g.why_at + 5 * slot
+    arrival = when[slot]
+    signalled = max(arrival, q.since)
+    polled = max(signalled, q.polled_since)
+    memory[at] = memory[at + 1] = 0
+    memory[at + 2] = polled - signalled
+    memory[at + q.why] += signalled - arrival
+    memory[at + 3] = g.now - polled
+    memory[at + 4] = g.now
+
+
+@jit_inside
+def complete(g: Any, cpu: int, number: int, work: int, driver: bool) -> int:
+    """napi_complete_done: what its timer costs, or ENDED where NAPI must poll again.
+
+    A driver arms the interrupt then.
+    """
+    q = queue_of(g, number)
+    timeout = 0
+    if work > 0:
+        q.count = q.defer
+    if q.count > 0:
+        q.count -= 1
+        timeout = q.timeout
+    if q.hooked:
+        timeout = hooks.after_poll(timeout, work, q.count)
+    q.prefer_bit = 0
+    if q.missed or (timeout == 0 and not driver):
+        q.missed = 0
+        return ENDED
+    q.owner = NOBODY
+    if timeout > 0:
+        start_timer(g, cpu, q, timeout)
+        q.masked = 1
+        return int(g.timer_start)
+    moderate(g, q, number)
+    arm(g, q)
+    if g.extra_irq and q.masked:
+        signal_by_software(g, q)
+    q.masked = 0
+    return 0
+
+
+@jit_inline
+def start_timer(g: Any, cpu: int, q: Any, timeout: int) -> None:
+    """hrtimer_start: napi_watchdog will run on this CPU."""
+    q.timer, q.timer_cpu = g.now + timeout, cpu
+    poke(g, cpu, q.timer + g.timer_latency)

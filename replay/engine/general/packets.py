@@ -1,0 +1,133 @@
+"""The packets of an island in slots, each queue's one after another, and what grows with them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.engine.causes import CAUSES
+from replay.engine.histogram import BUCKETS
+from replay.engine.workload import Int64s, Workload
+from replay.host import Host
+
+#: Transmissions of a queue that may wait to be cleaned up: no NIC's ring holds as many.
+MOST_TRANSMISSIONS = 1 << 20
+
+
+class Packets(NamedTuple):
+    """Arrays that kernels reach by address; they must live as long as the island."""
+
+    when: Int64s  # shape (slots,)
+    service: Int64s  # shape (slots,)
+    lost: npt.NDArray[np.uint8]  # 1: no descriptor; shape (slots,)
+    memory: Int64s  # all that is written
+
+
+def lay_out_packets(g: Any, workload: Workload, host: Host, queues: Any) -> Packets:
+    """Give every packet its slot and say in `g` and `queues` where everything lies."""
+    rows = len(workload.arrival_ns)
+    closed = workload.parent is not None
+    offered = rows
+    if not closed:
+        offered = int(np.searchsorted(workload.arrival_ns, workload.duration_ns))
+    sorted_out = workload.queue is not None and len(queues) > 1
+    slots_of = [offered]
+    order = None
+    if sorted_out:
+        assert workload.queue is not None
+        slots_of = np.bincount(workload.queue[:offered], minlength=len(queues)).tolist()
+        order = np.argsort(workload.queue[:offered], kind="stable")
+    for number, base in enumerate(np.cumsum([0, *slots_of[:-1]]).tolist()):
+        queues[number]["slots"] = base
+        queues[number]["known"] = 0 if closed else slots_of[number]
+    requests = int(np.count_nonzero(workload.service_ns >= 0))
+    g.tx_size = min(MOST_TRANSMISSIONS, 1 << max(4, (requests + 1).bit_length()))
+    g.offered = offered
+    memory = np.zeros(_say_where(g, workload, host, queues, rows, sorted_out or closed), np.int64)
+    if g.times:
+        memory[g.delivered_at : g.done_at + rows] = -1
+    _write_columns(g, workload, host, memory)
+    when, service = workload.arrival_ns[:offered], workload.service_ns[:offered]
+    if closed:
+        when, service = np.zeros(offered, np.int64), np.full(offered, -1, np.int64)
+        _plan_closed_arrivals(g, workload, memory)
+    elif order is not None:
+        memory[g.row_at :][:offered] = order
+        when, service = when[order], service[order]
+    return Packets(
+        np.ascontiguousarray(when, np.int64),
+        np.ascontiguousarray(service, np.int64),
+        np.zeros(offered, np.uint8),
+        memory,
+    )
+
+
+def _say_where(
+    g: Any, workload: Workload, host: Host, queues: Any, rows: int, numbered: bool
+) -> int:
+    """Say where in the memory each array begins, -1 where there is none; return its size."""
+    slots, closed, times = int(g.offered), workload.parent is not None, rows * int(g.times)
+    g.sizes = max(int(queues["weight"].max()), int(g.busy_budget), 8) + 1
+    sizes = {
+        "latency": BUCKETS,
+        "sizes": int(g.sizes),
+        "cstate": 2 * len(host.cstates),
+        "row": slots if numbered else -1,
+        "queue": rows if workload.queue is not None else -1,
+        "worker": rows if workload.worker is not None else -1,
+        "size": rows if workload.size is not None else -1,
+        "next_ready": slots,
+        "polled_by": slots,
+        "why": 5 * slots * int(g.causes),
+        "cause": len(CAUSES) * BUCKETS * int(g.causes),
+        "tail": len(CAUSES) * BUCKETS * int(g.causes),
+        "tx": len(queues) * int(g.tx_size) * int(g.tx_completions),
+        "delivered": times,
+        "started": times,
+        "done": times,
+        "workload_service": rows if closed else 0,
+        "think": rows if closed else 0,
+        "first_child": rows + 1 if closed else 0,
+        "child": rows if closed else 0,
+        "heap_time": rows if closed else 0,
+        "heap_row": rows if closed else 0,
+    }
+    g.memory_size = 0
+    for name, size in sizes.items():
+        g[f"{name}_at"] = -1 if size < 0 else g.memory_size
+        g.memory_size += max(0, size)
+    queues["tx_base"] = np.arange(len(queues)) * int(g.tx_size)
+    return int(g.memory_size)
+
+
+def _write_columns(g: Any, workload: Workload, host: Host, memory: Int64s) -> None:
+    """Write what the engine reads of the workload and the host by row."""
+    rows = len(workload.arrival_ns)
+    for at, column in (
+        (g.queue_at, workload.queue),
+        (g.worker_at, workload.worker),
+        (g.size_at, workload.size),
+    ):
+        if column is not None:
+            memory[at:][:rows] = column
+    memory[g.cstate_at :][: 2 * len(host.cstates)] = np.array(host.cstates, np.int64).ravel()
+
+
+def _plan_closed_arrivals(g: Any, workload: Workload, memory: Int64s) -> None:
+    """Write who follows whom, and begin the heap with the packets that follow nobody."""
+    parent, think = workload.parent, workload.think_ns
+    assert parent is not None
+    assert think is not None
+    count = len(parent)
+    order = np.argsort(parent, kind="stable")
+    roots = np.flatnonzero(parent < 0)
+    roots = roots[np.lexsort((roots, workload.arrival_ns[roots]))]
+    memory[g.workload_service_at :][:count] = workload.service_ns
+    memory[g.think_at :][:count] = think
+    memory[g.first_child_at :][: count + 1] = np.searchsorted(parent[order], np.arange(count + 1))
+    memory[g.child_at :][:count] = order
+    memory[g.heap_time_at :][: len(roots)] = workload.arrival_ns[roots]
+    memory[g.heap_row_at :][: len(roots)] = roots
+    g.pending, g.closed = len(roots), 1

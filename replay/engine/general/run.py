@@ -1,0 +1,214 @@
+"""The island's life: the CPU that has something to do next does it, one action at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replay.engine.accelerate import int64s_at, jit_in_place, jit_inline, jit_inside
+from replay.engine.arrivals import remove_first
+from replay.engine.general.device import admit, refresh
+from replay.engine.general.interrupts import (
+    end_handler,
+    next_interrupt,
+    preemptible,
+    take_interrupt,
+)
+from replay.engine.general.sched import choose, spend
+from replay.engine.general.softirq import (
+    go_on_in_background,
+    go_on_in_ksoftirqd,
+    go_on_in_napi_thread,
+    go_on_in_softirq,
+)
+from replay.engine.general.state import (
+    HANDLER,
+    IDLE,
+    IN_SOFTIRQ,
+    IN_TASK,
+    KSOFTIRQD,
+    NAPI_THREAD,
+    NOTHING,
+    SOFTIRQ,
+    WORKER,
+    cpu_of,
+    queue_of,
+    task_of,
+)
+from replay.engine.general.worker import go_on_in_worker
+from replay.units import NEVER
+
+
+@jit_in_place
+def run(g: Any) -> None:
+    """Replay to the end, then look once more at who got into the rings."""
+    g.current = NOTHING
+    for number in range(g.queue_count):
+        refresh(g, queue_of(g, number))
+    for cpu in range(g.cpu_count):
+        c = cpu_of(g, cpu)
+        c.due = next_interrupt(g, cpu)
+        _look_ahead(g, c, cpu)
+    while True:
+        cpu = _next_cpu(g)
+        at = cpu_of(g, cpu).next_at
+        if _arrives(g, min(at, g.end - 1)):
+            continue
+        if at > g.end:
+            break
+        g.now, g.current = at, cpu
+        _act(g, cpu)
+        g.current = NOTHING
+    g.now = g.end
+    for cpu in range(g.cpu_count):
+        _charge(g, cpu_of(g, cpu))
+    g.now = g.end - 1
+    for number in range(g.queue_count):
+        admit(g, queue_of(g, number))
+
+
+@jit_inline
+def _next_cpu(g: Any) -> int:
+    """Return the CPU that acts next; of several, the first."""
+    soonest, found = NEVER + 1, 0
+    for cpu in range(g.cpu_count):
+        at = cpu_of(g, cpu).next_at
+        if at < soonest:
+            soonest, found = at, cpu
+    return found
+
+
+@jit_inside
+def _arrives(g: Any, until: int) -> bool:
+    """Let the next packet of closed arrivals arrive, if it does up to `until`, inclusive."""
+    if g.pending == 0:
+        return False
+    memory = int64s_at(g.memory, g.memory_size)
+    time = memory[g.heap_time_at]
+    if time > until:
+        return False
+    row = memory[g.heap_row_at]
+    g.pending -= 1
+    remove_first(g, g.pending)
+    q = queue_of(g, memory[g.queue_at + row] if g.queue_at >= 0 else 0)
+    slot = q.slots + q.known
+    q.known += 1
+    int64s_at(g.when, g.offered)[slot] = time
+    int64s_at(g.service, g.offered)[slot] = memory[g.workload_service_at + row]
+    memory[g.row_at + slot] = row
+    g.now = max(g.now, time)
+    if q.armed:
+        refresh(g, q)
+    return True
+
+
+@jit_inside
+def _act(g: Any, cpu: int) -> None:
+    """End what is at its end, or take an interrupt; then look when there is more to do."""
+    c = cpu_of(g, cpu)
+    _charge(g, c)
+    left = _left(g, c)
+    if left == 0:
+        g.quiet = _quiet(g, c, cpu)
+        _finish(g, c, cpu)
+    elif c.context != HANDLER and g.now < g.end:
+        sliced = preemptible(g, c, c.context) and c.slice_end <= g.now
+        if c.due <= g.now or sliced:
+            take_interrupt(g, cpu, c.context)
+            c.due = next_interrupt(g, cpu)
+    _look_ahead(g, c, cpu)
+
+
+@jit_inline
+def _quiet(g: Any, c: Any, cpu: int) -> int:
+    """Return before when this CPU is alone and undisturbed."""
+    if c.fifo_waits:
+        return NOTHING
+    quiet = min(c.due, g.end, c.slice_end)
+    for other in range(g.cpu_count):
+        if other != cpu:
+            quiet = min(quiet, cpu_of(g, other).next_at)
+    if g.pending > 0:
+        quiet = min(quiet, int64s_at(g.memory, g.memory_size)[g.heap_time_at])
+    return int(quiet)
+
+
+@jit_inline
+def _left(g: Any, c: Any) -> int:
+    """Return how much work the one that has the CPU has left."""
+    if c.context == HANDLER:
+        return int(c.waking + c.handler_left)
+    if c.context == IN_SOFTIRQ:
+        return int(c.softirq_left)
+    if c.context == IN_TASK:
+        return int(task_of(g, c.task).left)
+    return NEVER
+
+
+@jit_inline
+def _look_ahead(g: Any, c: Any, cpu: int) -> None:
+    """Who has the CPU now, and when is there something to do?"""
+    c.context = choose(g, cpu)
+    left = _left(g, c)
+    if left == 0:
+        c.next_at = g.now
+        return
+    if g.now >= g.end:
+        c.next_at = NEVER
+        return
+    c.next_at = NEVER if c.context == IDLE else g.now + left
+    if c.context != HANDLER:
+        c.next_at = max(g.now, min(c.next_at, c.due))
+        if preemptible(g, c, c.context):
+            c.next_at = max(g.now, min(c.next_at, c.slice_end))
+
+
+@jit_inside
+def _charge(g: Any, c: Any) -> None:
+    """Count the time since the CPU last acted for the one that had it."""
+    spent = g.now - c.synced
+    if spent == 0:
+        return
+    if c.context == IDLE:
+        if c.idle_since < 0:
+            c.idle_since = c.synced
+        back = min(spent, c.to_idle)
+        c.to_idle -= back
+        c.hardirq += back
+    elif c.context == HANDLER:
+        waking = min(spent, c.waking)  # from a C-state
+        c.waking -= waking
+        c.handler_left -= spent - waking
+        c.hardirq += spent - waking
+    elif c.context == IN_SOFTIRQ:
+        c.softirq_left -= spent
+        spend(c, SOFTIRQ, spent)
+    else:
+        t = task_of(g, c.task)
+        t.left -= spent
+        spend(c, t.work, spent)
+        c.need_resched = 0
+    c.synced = g.now
+
+
+@jit_inside
+def _finish(g: Any, c: Any, cpu: int) -> None:
+    """A step is over: what comes next?"""
+    if c.context == HANDLER:
+        end_handler(g, cpu)
+        return
+    if c.context == IN_SOFTIRQ:
+        go_on_in_softirq(g, cpu)
+        return
+    task = c.task
+    t = task_of(g, task)
+    c.need_resched = 0
+    if t.kind == WORKER:
+        go_on_in_worker(g, cpu, task)
+    elif t.kind == KSOFTIRQD:
+        go_on_in_ksoftirqd(g, cpu, task)
+    elif t.kind == NAPI_THREAD:
+        go_on_in_napi_thread(g, cpu, task)
+    else:
+        go_on_in_background(g, cpu, task)
+    if not t.napi:
+        c.fifo_waits = 0

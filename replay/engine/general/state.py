@@ -1,0 +1,124 @@
+"""What a general island is made of: records of int64 that kernels reach by their addresses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from replay.engine.accelerate import array_at, jit_inline
+
+NOTHING = -1
+
+# Who polls a queue
+NOBODY, NAPI, BUSY = 0, 1, 2
+# What a device's usecs count from: the first packet, the last one, the previous interrupt
+TIMER, CQE, GAP = 0, 1, 2
+# Who moves them
+FIXED, DIM_MODERATES, ITR_MODERATES = 0, 1, 2
+# Whose CPU time it is: index into a CPU's `spent`
+HARDIRQ, SOFTIRQ, KERNEL, APP, OTHER = 0, 1, 2, 3, 4
+# Who has a CPU
+IDLE, HANDLER, IN_SOFTIRQ, IN_TASK = 0, 1, 2, 3
+# What interrupts
+IRQ, NAPI_TIMER, TIMEOUT, IPI, BACKGROUND_TIMER = 0, 1, 2, 3, 4
+# What a task is
+WORKER, KSOFTIRQD, NAPI_THREAD, BACKGROUND = 0, 1, 2, 3
+# Why a queue is polled: index into causes
+FOR_COALESCING, FOR_TIMER, FOR_CPU = 0, 1, 2
+
+
+def _record(*names: str) -> np.dtype[Any]:
+    return np.dtype([(name, np.int64) for name in names])
+
+
+#: The island: what it costs, where its arrays lie, and what all CPUs share.
+ISLAND = _record(
+    # time, ns
+    *("now", "end", "quiet", "current"),  # quiet: before it nothing but the current CPU acts
+    # the host's costs, ns
+    *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "timer_start", "exit"),
+    *("idle", "wake", "sleep", "epoll", "event", "transmit", "notify", "busy_poll"),
+    *("ipi", "handoff", "far", "cold", "background", "background_period"),
+    *("tx_completions", "tx_delay", "tx", "extra_irq", "gro_batch", "jiffy", "preemption"),
+    *("rt_period", "rt_runtime", "slice", "cstates", "softirq_jiffies"),
+    # the policy of the threads and of softirqs
+    *("budget", "budget_jiffies", "prefer", "usecs", "busy_budget", "busy", "busy_read"),
+    *("epoll_timeout", "max_events", "hooked"),
+    # addresses and sizes of arrays
+    *("queues", "queue_count", "cpus", "cpu_count", "tasks", "task_count", "worker_count"),
+    *("lists", "list_count", "links", "link_count", "dims", "itrs"),
+    *("when", "service", "lost", "offered", "memory", "memory_size"),
+    # where in the memory arrays begin
+    *("row_at", "worker_at", "size_at", "next_ready_at", "polled_by_at", "why_at", "tx_at"),
+    *("tx_size", "cstate_at", "latency_at", "sizes_at", "sizes", "cause_at", "tail_at"),
+    *("delivered_at", "started_at", "done_at", "times", "causes"),
+    # closed arrivals: what follows whom, and a heap of those whose time is known
+    *("closed", "pending", "workload_service_at", "think_at", "first_child_at", "child_at"),
+    *("heap_time_at", "heap_row_at", "queue_at"),
+    # results
+    *("irqs", "irqs_no_work", "timers", "polls", "polls_empty", "busy_polls", "epoll_returns"),
+    *("resumes", "dropped", "delivered", "served", "squeezes"),
+    *("latency_sum", "latency_low", "latency_high", "overflow"),
+)
+
+#: A queue: device, ring and NAPI.
+QUEUE = _record(
+    # the policy of its NIC
+    *("mode", "adaptive", "rx_delay", "rx_frames", "tx_delay", "tx_frames", "ring"),
+    *("repost_every", "repost_above", "weight", "defer", "timeout", "suspend", "hooked"),
+    *("cpu", "thread"),  # thread: the task that polls it, or NOTHING
+    # packets: their slots are `slots`, `slots` + 1, ...; the rest counts from 0
+    *("slots", "head", "known", "tail", "in_ring", "missing"),
+    *("tx_base", "tx_first", "tx_last"),  # transmissions on their way or to be cleaned up
+    *("armed", "armed_at", "irq_due", "signal", "last_signal", "irq_at"),
+    *("owner", "missed", "prefer_bit", "masked", "count", "timer", "timer_cpu"),
+    *("interrupted", "why", "since", "polled_since"),
+    *("irqs", "received", "bytes", "cleaned"),
+    # the poll in progress
+    *("poll_pc", "poll_budget", "work", "batch", "batch_first"),
+)
+
+CPU = _record(
+    *("domain", "tx_queue", "ksoftirqd", "background"),
+    *("context", "task", "synced", "next_at", "due"),
+    *("hardirq", "softirq", "kernel", "app", "other"),  # time spent
+    *("idle_since", "to_idle"),
+    *("handler", "what", "target", "since", "in_thread", "waking", "handler_left"),
+    *("in_softirq", "softirq_pc", "softirq_left", "in_exit", "leaving"),
+    *("passes", "start_jiffy", "deadline", "budget", "polling"),
+    *("bh_off", "fifo_waits", "throttled", "unthrottle", "rt_window", "rt_used"),
+    *("running", "slice_end", "need_resched", "background_at"),
+)
+
+TASK = _record(
+    *("kind", "cpu", "pinned", "fifo", "napi", "asleep", "holds", "ipi_at"),
+    *("pc", "work", "left", "leaving", "in_exit", "queue"),
+    # of a worker
+    *("ready", "first_ready", "last_ready", "batch", "first_of_batch"),
+    *("epoll_queue", "wakes_at", "bed", "woken", "cold"),
+    *("called", "limit", "grabbed", "before", "skip", "packet", "started", "own"),
+    *("stop_budget", "stop_prefer", "after_stop", "spun_since"),
+)
+
+LIST = _record("first", "last")
+
+queues_at, cpus_at, tasks_at, lists_at = (array_at(item) for item in (QUEUE, CPU, TASK, LIST))
+
+
+@jit_inline
+def queue_of(g: Any, number: int) -> Any:
+    """Return a queue's record."""
+    return queues_at(g.queues, g.queue_count)[number]
+
+
+@jit_inline
+def cpu_of(g: Any, number: int) -> Any:
+    """Return a CPU's record."""
+    return cpus_at(g.cpus, g.cpu_count)[number]
+
+
+@jit_inline
+def task_of(g: Any, number: int) -> Any:
+    """Return a task's record; workers come first."""
+    return tasks_at(g.tasks, g.task_count)[number]
