@@ -29,6 +29,9 @@ LOADS_BY: tuple[LoadBy, ...] = ("compression", "superposition")
 #: A day. Timers run all the while, and a clock that jumped would keep them busy for years.
 LONGEST_NS = 86_400 * SECOND
 
+#: One instant lasts 1 ns, and has no rate.
+SHORTEST_NS = 2
+
 
 @dataclass(frozen=True)
 class Offered:
@@ -66,7 +69,7 @@ def offered(
     duration = int(number(trace, "duration_ns") or last + 1)
     if duration > LONGEST_NS:
         raise TraceError(
-            f"{trace.name}: lasts {duration // SECOND:,} s; a replay lasts 1 ns to"
+            f"{trace.name}: lasts {duration // SECOND:,} s; a replay lasts {SHORTEST_NS} ns to"
             f" {LONGEST_NS // SECOND:,} s: cut the capture to the time of interest"
         )
     recorded = _times(trace, "arrival_ns")
@@ -74,6 +77,11 @@ def offered(
         raise TraceError(f"{trace.name}: arrival_ns is not sorted from 0 on")
     request = kind[row] == PacketKind.REQUEST
     seen = _times(trace, "service_ns")[row]
+    if duration < SHORTEST_NS:
+        raise TraceError(
+            f"{trace.name}: lasts {duration} ns, all packets at one instant: there is no rate to"
+            f" replay; a replay lasts {SHORTEST_NS} ns to {LONGEST_NS // SECOND:,} s"
+        )
     own = np.maximum(seen - host.recorded_ns, 0)
     service = np.where(request, np.where(seen >= 0, own, host.request_ns), -1)
     parent = think = None

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from replay.result import COUNTERS, CPU_WORK, LATENCIES, Row
+from replay.result import (
+    CAUSE_PERCENTILES,
+    COUNTERS,
+    CPU_WORK,
+    LATENCIES,
+    PARTS,
+    Numbers,
+    Result,
+    Row,
+)
 
 
 class Column(NamedTuple):
@@ -58,6 +67,21 @@ def _error(metric: str) -> Column:
     )
 
 
+def _part(name: str, part: str, parts: Callable[[Row], Numbers | None]) -> Column:
+    def value(row: Row) -> float | None:
+        found = parts(row)
+        return None if found is None else found[part]
+
+    return Column(f"{name}_us", "Float64", value)
+
+
+def _percentile(cause: str, name: str) -> Column:
+    def told(row: Row) -> Numbers | None:
+        return None if row.cause_percentiles is None else row.cause_percentiles[cause]
+
+    return _part(f"cause_{cause}_{name}", name, told)
+
+
 COLUMNS: tuple[Column, ...] = (
     _field("kind", "String"),
     _field("policy", "String"),
@@ -68,8 +92,23 @@ COLUMNS: tuple[Column, ...] = (
     _field("latency_at", "String"),
     *(_latency(name) for name in LATENCIES),
     *(_rate(counter) for counter in COUNTERS),
+    _field("left", "Int64"),
     _field("packets_per_poll", "Float64"),
     _field("cpu_busy_pct", "Float64"),
     *(_cpu(name) for name in CPU_WORK),
     *(_error(metric) for metric in ERRORS),
 )
+
+#: There too where causes were asked for.
+CAUSE_COLUMNS: tuple[Column, ...] = (
+    *(_part(f"cause_{part}_mean", part, lambda row: row.causes) for part in PARTS),
+    *(_percentile(cause, name) for cause in PARTS[1:] for name in CAUSE_PERCENTILES),
+    _field("tail_begins", "String"),
+    _field("tail_cause", "String"),
+    *(_part(f"tail_{part}_mean", part, lambda row: row.tail_causes) for part in PARTS),
+)
+
+
+def columns_of(result: Result) -> tuple[Column, ...]:
+    """Return the columns of a result: COLUMNS, and those of causes where any row has them."""
+    return (*COLUMNS, *CAUSE_COLUMNS) if result.explained else COLUMNS

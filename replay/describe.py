@@ -14,6 +14,7 @@ from replay.islands import Island, Placement
 from replay.layout import VERIFICATION_KEY, Layout
 from replay.measured import Measurements, measured_ends
 from replay.placement import hashed_as_recorded
+from replay.scenario import Machine
 from replay.trace.bundle import Trace
 from replay.units import SECOND
 
@@ -40,6 +41,7 @@ def head(
         faster = f", {offer.load:g} independent copies at once (superposition)"
     where = {"places": describe_places(placement)} if placed else {}
     about = f"{host.name} ({host.about})" if host.about else host.name
+    mean = {"cpu%": "mean over the CPUs"} if len(placement.topology.cpu_domain) > 1 else {}
     return {
         "trace": f"{trace.name}: {work.duration_ns / SECOND:.4g} s, {len(work.service_ns):,}"
         f" packets, {requests_of(work):,} requests, {queues} queue{'s'[: queues != 1]}",
@@ -47,6 +49,7 @@ def head(
         "host": about if nic is None else f"{about}, NIC {nic}: {NICS[nic].about}",
         **where,
         "latency": f"{truth.latency_at}, µs",
+        **mean,
         "engine": f"replay {__version__}",
     }
 
@@ -147,6 +150,38 @@ def free_handoffs(host: Host, islands: Iterable[Island]) -> list[str]:
         f"host {host.name} does not say what a wake-up or a request on another CPU costs: ipi_ns,"
         " handoff_ns and far_ns are 0"
     ]
+
+
+def kept_as_recorded(
+    truth: Measurements, recorded: Machine, changed: Machine, *, nic: str | None, per_queue: bool
+) -> list[str]:
+    """Return that rows of what was measured do not have the machine or the queues asked for.
+
+    `nic` is the NIC that was asked for.
+    """
+    if truth.policy is None:
+        return []
+    notes = []
+    if changed is not recorded:
+        rows = "measured and model rows are" if truth.rows else "the model row is"
+        notes.append(
+            f"{rows} of the machine as recorded ({_machine(recorded)}); all other replayed rows"
+            f" are of the one asked for ({_machine(changed)}{'' if nic is None else f', NIC {nic}'})"
+        )
+    if per_queue and truth.rows:
+        notes.append(
+            "what was measured is known of all queues together only: it has no row a queue"
+        )
+    return notes
+
+
+def _machine(machine: Machine) -> str:
+    """Return a machine's size, in words."""
+    topology = machine.placement.topology
+    return (
+        f"{_many(len(machine.placement.names), 'queue')}, {_many(len(topology.cpu_domain), 'CPU')},"
+        f" {_many(len(topology.worker_cpu), 'worker')}"
+    )
 
 
 def methods(trace: Trace, truth: Measurements) -> list[str]:

@@ -34,6 +34,8 @@ COUNTERS = (
     "epoll_returns",
     "resumes",
     "tx_packets",
+    "irqs_no_work",
+    "squeezes",
 )
 
 #: Keys of `latency_us`; a percentile and the share of values below it.
@@ -48,7 +50,16 @@ PERCENTILES = {
 LATENCIES = ("mean", *PERCENTILES, "max")
 
 #: Keys of `cpu_pct`.
-CPU_WORK = ("hardirq", "softirq", "kernel", "app", "idle")
+CPU_WORK = ("hardirq", "softirq", "kernel", "app", "other", "idle")
+
+#: The part of a latency that lies outside the host.
+CLIENT = "client"
+
+#: All parts of a latency: CLIENT, then those of engine/causes.py. They sum to it.
+PARTS = (CLIENT, "coalescing", "timer", "cpu", "ring", "wakeup", "queueing", "service")
+
+#: Keys of each cause's `cause_percentiles`.
+CAUSE_PERCENTILES = ("p50", "p99")
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,15 @@ class Row:
     latency_us: Numbers  # LATENCIES
     cpu_pct: Numbers  # CPU_WORK
     verdict: Verdict | None
+    irqs_no_work: int | None = None  # of irqs: their poll found no received packet
+    squeezes: int | None = None  # softirqs that ended for their budget or their time
+    left: int | None = None  # packets still in the ring at the end
+    # Where they were asked for, means in us; CLIENT and the causes sum to the mean latency:
+    causes: Numbers | None = None
+    cause_percentiles: Mapping[str, Numbers] | None = None  # cause: p50 and p99, us
+    tail_begins: str | None = None  # percentile; what follows is of the requests from there on
+    tail_causes: Numbers | None = None
+    tail_cause: str | None = None  # the largest but CLIENT
     intervals: Mapping[str, tuple[float, float]] | None = None  # middle half of the repetitions
     error_pct: Mapping[str, float] | None = None  # signed, against the measured row
     # What charts need, and the JSON form leaves out:
@@ -120,23 +140,39 @@ class Row:
         values.update({f"latency_{name}": self.latency_us[name] for name in LATENCIES})
         return values
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the row in the JSON form."""
+    def to_dict(self, *, causes: bool = False) -> dict[str, Any]:
+        """Return the row in the JSON form, with the key `causes` where these were asked for."""
         return {
             "kind": self.kind,
             "policy": self.policy,
             "load": self.load,
             "duration_s": self.duration_s,
             **{name: getattr(self, name) for name in COUNTERS},
+            "left": self.left,
             "latency_at": self.latency_at,
             "queue": self.queue,
-            "latency_us": {name: _rounded(self.latency_us[name]) for name in LATENCIES},
-            "cpu_pct": {name: _rounded(self.cpu_pct[name]) for name in CPU_WORK},
+            "latency_us": _all_rounded(self.latency_us),
+            "cpu_pct": _all_rounded(self.cpu_pct),
             "verdict": self.verdict,
             "intervals": self.intervals
             and {name: [_rounded(x) for x in pair] for name, pair in self.intervals.items()},
-            "error_pct": self.error_pct
-            and {name: _rounded(value) for name, value in self.error_pct.items()},
+            "error_pct": _all_rounded(self.error_pct),
+            **({"causes": self._causes()} if causes else {}),
+        }
+
+    def _causes(self) -> dict[str, Any] | None:
+        """Return the causes in the JSON form, us."""
+        if self.causes is None:
+            return None
+        told = self.cause_percentiles or {}
+        return {
+            "mean_us": _all_rounded(self.causes),
+            "percentiles_us": {cause: _all_rounded(values) for cause, values in told.items()},
+            "tail": {
+                "begins": self.tail_begins,
+                "cause": self.tail_cause,
+                "mean_us": _all_rounded(self.tail_causes),
+            },
         }
 
 
@@ -151,6 +187,11 @@ class Result:
     about: Mapping[str, str] = field(default_factory=dict)  # for the table's head, in order
     notes: tuple[str, ...] = ()  # what was assumed, one sentence each
 
+    @property
+    def explained(self) -> bool:
+        """Whether any row has its causes."""
+        return any(row.causes is not None for row in self.rows)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, version 1. Notes are not data: they are for a person."""
         return {
@@ -158,18 +199,19 @@ class Result:
             "trace": self.trace,
             "host": self.host,
             "arrivals": self.arrivals,
-            "rows": [row.to_dict() for row in self.rows],
+            "rows": [row.to_dict(causes=self.explained) for row in self.rows],
         }
 
     def frame(self) -> pl.DataFrame:
         """Return the rows as a polars DataFrame: one column a field, rates per second, us, %."""
         import polars as pl
 
-        from replay.columns import COLUMNS
+        from replay.columns import columns_of
 
+        columns = columns_of(self)
         return pl.DataFrame(
-            [[column.value(row) for column in COLUMNS] for row in self.rows],
-            schema={column.name: getattr(pl, column.dtype) for column in COLUMNS},
+            [[column.value(row) for column in columns] for row in self.rows],
+            schema={column.name: getattr(pl, column.dtype) for column in columns},
             orient="row",
         )
 
@@ -177,3 +219,9 @@ class Result:
 def _rounded(value: float | None) -> float | None:
     """Three decimals: below the resolution of anything measured, and the same everywhere."""
     return None if value is None else round(value, 3)
+
+
+def _all_rounded(values: Numbers | None) -> dict[str, float | None] | None:
+    if values is None:
+        return None
+    return {name: _rounded(value) for name, value in values.items()}

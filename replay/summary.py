@@ -1,11 +1,12 @@
-"""An outcome as a row: percentiles where there are enough values, rates, and the verdict."""
+"""An outcome as a row: latencies, counters, shares of the CPU, and the verdict."""
 
 from __future__ import annotations
 
-from replay.engine.histogram import Histogram
 from replay.engine.outcome import CpuTime, Outcome
-from replay.result import COUNTERS, CPU_WORK, PERCENTILES, Kind, Row, Verdict
-from replay.units import MICROSECOND, SECOND
+from replay.parts import parts
+from replay.percentiles import latencies
+from replay.result import COUNTERS, CPU_WORK, Kind, Row, Verdict
+from replay.units import SECOND
 
 #: Saturated: this share of what was offered was not answered ...
 UNANSWERED = 0.02
@@ -15,9 +16,6 @@ GROWING = 1.5
 
 #: Fewer than these unanswered at the end are on their way, unless nothing was answered at all.
 FEW = 10
-
-#: Values that must lie beyond a percentile for it to be told.
-BEYOND = 10
 
 
 def summarise(
@@ -45,31 +43,19 @@ def summarise(
         load=load,
         duration_s=outcome.duration_ns / SECOND,
         **counters,
+        left=outcome.left,
         latency_at=latency_at,
         queue=queue,
         latency_us=latencies(outcome.latency, client_ns),
         cpu_pct=cpu,
         verdict=verdict(outcome, offered),
+        **parts(outcome, client_ns),
         cpu_thread_pct=(cpu["kernel"] or 0.0) + (cpu["app"] or 0.0),
         # Charts show all queues together: a thousand queues' histograms are not worth their place.
         latency=outcome.latency if queue is None else None,
         client_ns=client_ns,
         poll_sizes=outcome.poll_sizes if queue is None else None,
     )
-
-
-def latencies(histogram: Histogram, client_ns: int) -> dict[str, float | None]:
-    """Return mean, percentiles and maximum in us; None where ten values do not lie beyond."""
-    count = histogram.count
-    values: dict[str, float | None] = {"mean": histogram.mean}
-    for name, share in PERCENTILES.items():
-        enough = round(count * (1 - share), 6) >= BEYOND
-        values[name] = histogram.quantile(share) if enough else None
-    values["max"] = float(histogram.high) if count else None
-    return {
-        name: None if value is None else (value + client_ns) / MICROSECOND
-        for name, value in values.items()
-    }
 
 
 def cpu_shares(cpu: CpuTime) -> dict[str, float | None]:

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from replay.arrivals import LOADS_BY, offered
-from replay.describe import assumptions, free_handoffs, head
+from replay.describe import assumptions, free_handoffs, head, kept_as_recorded
 from replay.engine import replay_island
 from replay.engine.outcome import Outcome
 from replay.engine.topology import SINGLE
@@ -55,6 +55,7 @@ def what_if(
     indirection: str | None = None,
     places: Places | None = None,
     per_queue: bool = False,
+    causes: bool = False,
     arrivals: str = "auto",
     hooks: str | os.PathLike[str] | None = None,
     threads: int | None = None,
@@ -72,6 +73,7 @@ def what_if(
     `places` says what runs where; None gives each queue a CPU and a worker. `hooks` is a
     file of hooks, the one that REPLAY_HOOKS names (see `replay.engine.hooks`): each policy is
     replayed under them too. The rows do not depend on `threads`.
+    With `causes` the replayed ones say why their requests waited.
 
     Raises TraceError and PolicyError, in one line.
     """
@@ -104,7 +106,7 @@ def what_if(
     truth = measurements(trace, costs, offer)
     as_measured = trace.manifest.get("loop", offer.mode) in (offer.mode, "unknown")
     replayed = scenarios(truth.policy, asked, recorded, changed)
-    outcomes = replay_all(replayed, threads)
+    outcomes = replay_all(replayed, threads, causes=causes)
     rows = [
         row
         for scenario in replayed
@@ -127,26 +129,30 @@ def what_if(
             *hooked,
             *assumptions(trace, costs, offer, truth, layout, asked_for=arrivals),
             *free_handoffs(costs, (island for item in replayed for island in item.islands)),
+            *kept_as_recorded(truth, recorded, changed, nic=nic, per_queue=per_queue),
             *notes_on_islands(replayed, per_queue=per_queue),
         ),
     )
 
 
-def replay_all(asked: Sequence[Scenario], threads: int | None = None) -> Iterator[Outcome]:
+def replay_all(
+    asked: Sequence[Scenario], threads: int | None = None, *, causes: bool = False
+) -> Iterator[Outcome]:
     """Replay every island of every scenario in parallel; yield the outcomes in that order."""
     jobs = [(island, item.policies, item.machine.host) for item in asked for island in item.islands]
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        yield from pool.map(lambda job: _replay(*job), jobs)
+        yield from pool.map(lambda job: _replay(*job, causes=causes), jobs)
 
 
-def _replay(island: Island, policies: Policies, host: Host) -> Outcome:
+def _replay(island: Island, policies: Policies, host: Host, *, causes: bool) -> Outcome:
     """Replay one island; one policy is that of all NICs."""
     job: list[Any] = [island.workload, policies, host]
+    more: dict[str, Any] = {"causes": True} if causes else {}
     if len(policies) == 1:
         job[1:] = [policies[0], costs_of(policies[0], host)]
     if island.topology != SINGLE:
         job.append(island.topology)
-    return replay_island(*job)
+    return replay_island(*job, **more)
 
 
 def _adapts(policy: Policy, host: Host) -> bool:

@@ -115,7 +115,7 @@ def test_years_are_refused(tmp_path: Path) -> None:
         [{"arrival_ns": time, "kind": 0, "status": 0} for time in (0, 10**17)], schema.PACKETS
     )
     trace = write_trace(tmp_path / "years.trace", {}, {"packets": packets})
-    with pytest.raises(TraceError, match="lasts 100,000,000 s; a replay lasts 1 ns to 86,400 s"):
+    with pytest.raises(TraceError, match="lasts 100,000,000 s; a replay lasts 2 ns to 86,400 s"):
         offered(trace, HOST, load=1.0, arrivals="auto")
 
 
@@ -126,7 +126,9 @@ def test_years_are_refused(tmp_path: Path) -> None:
         ([(-1, {}), (4, {})], {}, "arrival_ns is not sorted from 0 on"),
         ([(0, {"service_ns": 1 << 62})], {}, "packet 0: service_ns = .* is outside 0 to"),
         ([(0, {}), (1 << 60, {})], {"duration_ns": 9}, "packet 1: arrival_ns = .* is outside"),
-        ([(0, {}), (1 << 60, {})], {}, "lasts .* s; a replay lasts 1 ns to 86,400 s"),
+        ([(0, {}), (1 << 60, {})], {}, "lasts .* s; a replay lasts 2 ns to 86,400 s"),
+        ([(0, {})], {}, "lasts 1 ns, all packets at one instant: .* a replay lasts 2 ns to"),
+        ([(0, {}), (0, {})], {"duration_ns": 1}, "some: lasts 1 ns, all packets at one instant"),
         ([(0, {})], {"duration_ns": "long"}, "duration_ns = 'long' is no number from 0 to"),
         ([(0, {})], {"duration_ns": -1}, "json: duration_ns = -1 is no number from 0 to 1e18"),
         ([(0, {})], {"duration_ns": True}, "json: duration_ns = True is no number from 0 to 1e18"),

@@ -7,7 +7,7 @@ import pytest
 
 from replay.engine.histogram import Histogram
 from replay.engine.outcome import CpuTime, Outcome
-from replay.summary import cpu_shares, latencies, summarise, verdict
+from replay.summary import cpu_shares, summarise, verdict
 
 OUTCOME = Outcome(
     duration_ns=1_000_000,
@@ -15,7 +15,7 @@ OUTCOME = Outcome(
     requests=1_000,
     delivered=2_000,
     dropped=0,
-    left=0,
+    left=7,
     served=1_000,
     irqs=500,
     timers=0,
@@ -25,33 +25,19 @@ OUTCOME = Outcome(
     epoll_returns=900,
     resumes=0,
     tx_packets=1_000,
-    cpu=CpuTime(hardirq=1, softirq=2, kernel=3, app=4, idle=90),
+    cpu=CpuTime(hardirq=1, softirq=2, kernel=3, app=4, other=5, idle=85),
     latency=Histogram.of(np.full(1_000, 20_000, np.int64)),
     poll_sizes=np.array([100, 0, 0, 0, 500], np.int64),
+    irqs_no_work=40,
+    squeezes=3,
 )
-
-
-@pytest.mark.parametrize(
-    ("count", "told"),
-    [(0, 0), (19, 0), (20, 1), (100, 2), (200, 3), (999, 3), (1_000, 4), (10_000, 5), (99_999, 5)],
-)
-def test_a_percentile_is_told_where_ten_values_lie_beyond(count: int, told: int) -> None:
-    values = latencies(Histogram.of(np.full(count, 5_000, np.int64)), 0)
-    percentiles = [name for name in values if name.startswith("p")]
-    assert sum(values[name] is not None for name in percentiles) == told
-    assert (values["max"] is None) == (count == 0)
-
-
-def test_latencies_are_in_us_between_the_ends_asked_for() -> None:
-    values = latencies(Histogram.of(np.full(100, 1_500, np.int64)), 20_000)
-    assert values["mean"] == values["max"] == pytest.approx(21.5)
-    assert values["p50"] == pytest.approx(21.5)
 
 
 def test_cpu_shares_sum_to_a_hundred() -> None:
     shares = cpu_shares(OUTCOME.cpu)
     assert sum(share or 0.0 for share in shares.values()) == pytest.approx(100.0)
     assert shares["app"] == 4.0
+    assert shares["other"] == 5.0
 
 
 def test_a_row_counts_the_requests_that_were_answered() -> None:
@@ -65,6 +51,8 @@ def test_a_row_counts_the_requests_that_were_answered() -> None:
         client_ns=0,
     )
     assert (row.requests, row.packets, row.queue, row.verdict) == (990, 2_000, None, "ok")
+    assert (row.irqs_no_work, row.squeezes, row.left) == (40, 3, 7)
+    assert row.cpu_busy_pct == 15.0
     assert row.rate("irqs") == pytest.approx(500 / 0.001)
     assert row.packets_per_poll == 4.0
     assert row.cpu_thread_pct == 7.0

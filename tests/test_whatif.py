@@ -223,6 +223,7 @@ def test_another_nic_leaves_the_model_as_recorded(
     assert [job[2].coalescing for job in ruled[:3]] == ["timer", "gap", "gap"]
     assert all(job[0].size is not None for job in ruled)
     assert result.about["host"].endswith(f"NIC i40e: {NICS['i40e'].about}")
+    assert any("(1 queue, 1 CPU, 1 worker, NIC i40e)" in note for note in result.notes)
 
 
 def test_queues_that_share_a_cpu_are_one_island(
@@ -264,6 +265,43 @@ def test_copies_are_more_load(tmp_path: Path, ruled: list[tuple[Any, ...]]) -> N
     assert result.rows[0].rate("requests") == pytest.approx(600)
     assert "3 independent copies at once (superposition)" in result.about["arrivals"]
     assert all(job[0].size is None for job in ruled)
+
+
+def test_causes_are_told_where_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replay.whatif.replay_island", answer_by_rule)
+    trace = tiny_trace(tmp_path)
+    plain = what_if(trace, ["base"], host=HOST)
+    assert not plain.explained
+    asked = what_if(trace, ["base"], host=HOST, queues=2, per_queue=True, causes=True)
+    assert asked.rows[0].kind == "measured"
+    assert asked.rows[0].causes is None
+    for row in asked.rows[1:]:
+        assert row.causes is not None
+        assert sum(us or 0.0 for us in row.causes.values()) == pytest.approx(row.latency_us["mean"])
+        assert row.causes["client"] == 20
+        assert row.tail_cause in ("queueing", "service")
+    assert asked.rows[1].tail_begins == "p95"
+
+
+def test_rows_that_keep_the_recorded_machine_are_named(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    plain = what_if(trace, ["base"], host=HOST)
+    assert "cpu%" not in plain.about
+    assert not any("recorded (" in note for note in plain.notes)
+    asked = what_if(trace, ["base"], host=HOST, queues=4, per_queue=True)
+    assert any(
+        note.startswith("measured and model rows are of the machine as recorded (1 queue, 1 CPU,")
+        and "of the one asked for (4 queues, 4 CPUs, 4 workers)" in note
+        for note in asked.notes
+    )
+    assert any("it has no row a queue" in note for note in asked.notes)
+    assert asked.about["cpu%"] == "mean over the CPUs"
+    unmeasured = what_if(trace, ["base"], host=HOST, queues=4, load=3)
+    assert any(note.startswith("the model row is of the machine as") for note in unmeasured.notes)
+    unknown = tiny_trace(tmp_path, name="u.trace", manifest={"policy": None}, outcomes=False)
+    assert not any("machine as recorded" in note for note in what_if(unknown, queues=4).notes)
 
 
 def test_bounds_that_are_asked_for_are_bounds(tmp_path: Path, ruled: list[tuple[Any, ...]]) -> None:

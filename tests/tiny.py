@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from replay.engine.histogram import Histogram
+from replay.engine.causes import CAUSES, Causes
+from replay.engine.histogram import BUCKETS, Histogram, bucket_of
 from replay.engine.outcome import CpuTime, Outcome
 from replay.engine.topology import SINGLE, Topology
 from replay.engine.workload import Workload
@@ -141,6 +143,8 @@ def answer_by_rule(
     policy: Policy | tuple[Policy, ...],
     host: Host,
     topology: Topology = SINGLE,
+    *,
+    causes: bool = False,
 ) -> Outcome:
     """Stand in for the engine: an interrupt a packet, and latencies from 10 us up by 100 ns."""
     policy = policy if isinstance(policy, Policy) else policy[0]
@@ -171,4 +175,16 @@ def answer_by_rule(
         cpu=CpuTime(busy.hardirq, busy.softirq, 0, busy.app, cpus * duration - busy.total),
         latency=Histogram.of(spread),
         poll_sizes=np.array([3, packets], np.int64),
+        causes=causes_by_rule(spread) if causes else None,
     )
+
+
+def causes_by_rule(latencies: npt.NDArray[np.int64]) -> Causes:
+    """Coalescing takes 4 us, service 6 us, and what is above that is queueing."""
+    times = np.zeros((len(CAUSES), len(latencies)), np.int64)
+    times[CAUSES.index("coalescing")] = 4_000
+    times[CAUSES.index("service")] = 6_000
+    times[CAUSES.index("queueing")] = latencies - 10_000
+    by_latency = np.zeros((BUCKETS, len(CAUSES)), np.int64)
+    np.add.at(by_latency, [bucket_of(int(latency)) for latency in latencies], times.T)
+    return Causes(np.array([Histogram.of(row).counts for row in times]), by_latency)

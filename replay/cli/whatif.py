@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-
-class Format(StrEnum):
-    """Forms of a result on stdout."""
-
-    table = "table"
-    json = "json"
-    tsv = "tsv"
-    md = "md"
 
 
 def whatif(
@@ -104,9 +94,14 @@ def whatif(
             metavar="FILE", help="Replay each policy under this mechanism of your own too; README."
         ),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="What is written on stdout.")] = (
-        Format.table
-    ),
+    causes: Annotated[
+        bool,
+        typer.Option("--causes", help="Why requests waited, on average and in the tail."),
+    ] = False,
+    form: Annotated[
+        str,
+        typer.Option("--format", metavar="table|json|tsv|md", help="What is written on stdout."),
+    ] = "table",
     html: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a page with charts too; needs no network."),
@@ -115,14 +110,18 @@ def whatif(
         bool, typer.Option("--verbose", "-v", help="More columns: percentiles, polls, CPU split.")
     ] = False,
 ) -> None:
-    """Show what was measured, the model's error on it, and what other policies would do."""
+    """Show what was measured, the model's error on it, and what other policies would do.
+
+    Latencies are in microseconds; cpu% is the busy share of the time, its mean over the CPUs.
+    """
     if hooks:
         os.environ["REPLAY_HOOKS"] = str(hooks)  # read as the engine is imported
     from replay.places import parse_places
-    from replay.report import FORMATS
+    from replay.report import report_named
     from replay.source import opened
     from replay.whatif import what_if
 
+    report = report_named(form)
     places = parse_places(
         cpus=cpus,
         workers=workers,
@@ -144,6 +143,7 @@ def whatif(
             indirection=indirection,
             places=places,
             per_queue=per_queue,
+            causes=causes,
             arrivals=arrivals,
             hooks=hooks,
         )
@@ -153,4 +153,4 @@ def whatif(
         from replay.report.html import write_page
 
         write_page(html, result)
-    typer.echo(FORMATS[form](result, verbose=verbose), nl=False)
+    typer.echo(report(result, verbose=verbose), nl=False)

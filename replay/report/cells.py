@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from replay.result import Row
@@ -93,8 +93,11 @@ def signed(percent: float) -> str:
     return f"{percent:+,.0f}%" if percent < 1000 else f"×{percent / 100 + 1:,.0f}"
 
 
-def columns(verbose: bool = False) -> list[Cell]:
-    """Return the table's columns; `verbose` adds rarer percentiles, polls and the CPU split."""
+def columns(rows: Sequence[Row], verbose: bool = False) -> list[Cell]:
+    """Return the table's columns; `verbose` adds rarer percentiles, polls and the CPU split.
+
+    What few hosts have is there only where one of `rows` has some.
+    """
     cells = [
         Cell("policy", label, left=True),
         Cell("load", lambda row: f"{row.load:g}"),
@@ -103,8 +106,10 @@ def columns(verbose: bool = False) -> list[Cell]:
     some = ("mean", "p50", "p95", "p99", "p99.9", "max")
     every = ("mean", "p50", "p90", "p95", "p99", "p99.9", "p99.99", "max")
     cells += [_latency(name) for name in (every if verbose else some)]
+    cells.append(Cell("irqs/s", _rate("irqs")))
+    if any(row.irqs_no_work for row in rows):
+        cells.append(Cell("no-work/s", _rate("irqs_no_work")))
     cells += [
-        Cell("irqs/s", _rate("irqs")),
         Cell("timers/s", _rate("timers")),
         Cell("polls/s", _rate("polls")),
         Cell("pkts/poll", lambda row: share(row.packets_per_poll)),
@@ -116,9 +121,13 @@ def columns(verbose: bool = False) -> list[Cell]:
             Cell("busy/s", _rate("busy_polls")),
             Cell("resumes/s", _rate("resumes")),
         ]
+        if any(row.squeezes for row in rows):
+            cells.append(Cell("squeezes/s", _rate("squeezes")))
     cells.append(Cell("cpu%", lambda row: share(row.cpu_busy_pct)))
     if verbose:
         cells += [_cpu(name) for name in ("hardirq", "softirq", "kernel", "app")]
+        if any(row.cpu_pct["other"] for row in rows):
+            cells.append(_cpu("other"))
     return [
         *cells,
         Cell("drops", lambda row: NOTHING if row.dropped is None else f"{row.dropped:,}"),

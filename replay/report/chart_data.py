@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from replay.percentiles import BEYOND
 from replay.report.cells import label, microseconds, rate, share
 from replay.result import PERCENTILES, Result, Row
-from replay.summary import BEYOND
 from replay.units import MICROSECOND
 
 Records = list[dict[str, Any]]
@@ -33,6 +33,7 @@ CPU_NAMES = {
     "softirq": "polls",
     "kernel": "epoll_wait",
     "app": "application",
+    "other": "background",
 }
 #: What is known to be busy, but not with what.
 UNTOLD = "not told apart"
@@ -127,6 +128,8 @@ def cpu(result: Result) -> Records:
         if row.cpu_busy_pct is not None and None in shares.values():
             known = sum(percent or 0.0 for percent in shares.values())
             shares[UNTOLD] = max(0.0, row.cpu_busy_pct - known)
+        if not row.cpu_pct["other"]:
+            del shares[CPU_NAMES["other"]]  # few hosts have any
         for order, (work, percent) in enumerate(shares.items()):
             if percent is not None:
                 about = {"row": label(row), "kind": row.kind, "work": work, "order": order}

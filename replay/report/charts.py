@@ -41,7 +41,14 @@ TICKS = {
     100_000: "99.999%",
 }
 
-CPU_COLOURS = ("#d55e00", "#e69f00", "#56b4e9", "#0072b2", "#9aa0a6")
+CPU_COLOURS = {
+    **dict(
+        zip(
+            CPU_NAMES.values(), ("#d55e00", "#e69f00", "#56b4e9", "#0072b2", "#b0508c"), strict=True
+        )
+    ),
+    UNTOLD: "#9aa0a6",
+}
 
 
 def latency_chart(result: Result) -> Any:
@@ -66,8 +73,8 @@ def latency_chart(result: Result) -> Any:
         ),
         opacity=alt.condition(chosen, alt.value(1.0), alt.value(0.1)),
     )
-    lines = base.properties(data=_data(latency_curves(result)))
-    points = base.properties(data=_data(latency_points(result)))
+    lines = base.properties(data=inline(latency_curves(result)))
+    points = base.properties(data=inline(latency_points(result)))
     legend = alt.Legend(
         title=["policy", "(click to single out)"],
         symbolType="stroke",
@@ -81,12 +88,12 @@ def latency_chart(result: Result) -> Any:
                 color=colouring,
                 strokeDash=alt.StrokeDash("policy:N", scale=pattern, sort=names, legend=legend),
                 detail="row:N",
-                tooltip=_tips(row="replayed", percentile="percentile", text="latency, µs"),
+                tooltip=tips(row="replayed", percentile="percentile", text="latency, µs"),
             ),
             points.mark_rule(strokeWidth=2).encode(y="low:Q", y2="high:Q", color=colouring),
             points.mark_point(size=75, fill="white", strokeWidth=2.2, opacity=1).encode(
                 color=colouring,
-                tooltip=_tips(
+                tooltip=tips(
                     row="measured",
                     percentile="percentile",
                     text="median, µs",
@@ -106,15 +113,15 @@ def rates_chart(result: Result) -> Any:
     scale = alt.Scale(domain=list(colour), range=list(colour.values()))
     panels = []
     for number, (counter, title) in enumerate(RATES.items()):
-        base = alt.Chart(_data(rates(result, counter))).encode(
-            y=alt.Y("row:N", sort=order, title=None, axis=None if number else _row_axis()),
+        base = alt.Chart(inline(rates(result, counter))).encode(
+            y=alt.Y("row:N", sort=order, title=None, axis=None if number else row_axis()),
         )
         bars = base.mark_bar(height=BAR - 8, strokeWidth=1.5).encode(
             x=alt.X("value:Q", title=None, axis=alt.Axis(format="~s", tickCount=3)),
             stroke=alt.Stroke("policy:N", scale=scale, legend=None),
             fill=alt.Fill("policy:N", scale=scale, legend=None),
             fillOpacity=alt.condition("datum.kind == 'measured'", alt.value(0.2), alt.value(0.85)),
-            tooltip=_tips(row="row", text=title),
+            tooltip=tips(row="row", text=title),
         )
         spread = base.mark_rule(strokeWidth=2, color=INK).encode(x="low:Q", x2="high:Q")
         numbers = base.mark_text(align="left", dx=6, color=INK, fontSize=11).encode(
@@ -134,18 +141,18 @@ def poll_sizes_chart(result: Result) -> Any:
     order = list(dict.fromkeys(record["row"] for record in records))
     sizes = list(dict.fromkeys(record["size"] for record in records))
     shade = alt.Scale(domain=[0, 100], range=["#f7f9fb", "#08519c"])
-    base = alt.Chart(_data(records)).encode(
+    base = alt.Chart(inline(records)).encode(
         x=alt.X(
             "size:N",
             sort=sizes,
             title="packets of a poll",
             axis=alt.Axis(labelAngle=0, orient="top"),
         ),
-        y=alt.Y("row:N", sort=order, title=None, axis=_row_axis()),
+        y=alt.Y("row:N", sort=order, title=None, axis=row_axis()),
     )
     tiles = base.mark_rect(stroke="white", strokeWidth=2).encode(
         color=alt.Color("percent:Q", scale=shade, legend=None),
-        tooltip=_tips(row="replayed", size="packets of a poll", text="share of polls with packets"),
+        tooltip=tips(row="replayed", size="packets of a poll", text="share of polls with packets"),
     )
     numbers = base.mark_text(fontSize=11).encode(
         text="text:N",
@@ -157,9 +164,11 @@ def poll_sizes_chart(result: Result) -> Any:
 def cpu_chart(result: Result) -> Any:
     """Return each row's CPU time by kind of work; what remains is idle."""
     order = [label(row) for row in whole_rows(result)]
-    works = [*CPU_NAMES.values(), UNTOLD]
+    records = cpu(result)
+    seen = {record["work"] for record in records}
+    works = [work for work in CPU_COLOURS if work in seen or work != CPU_NAMES["other"]]
     return (
-        alt.Chart(_data(cpu(result)))
+        alt.Chart(inline(records))
         .mark_bar(height=BAR - 8)
         .encode(
             x=alt.X(
@@ -168,16 +177,16 @@ def cpu_chart(result: Result) -> Any:
                 scale=alt.Scale(domain=[0, 100]),
                 axis=alt.Axis(tickCount=5),
             ),
-            y=alt.Y("row:N", sort=order, title=None, axis=_row_axis()),
+            y=alt.Y("row:N", sort=order, title=None, axis=row_axis()),
             color=alt.Color(
                 "work:N",
                 title=None,
                 sort=works,
-                scale=alt.Scale(domain=works, range=list(CPU_COLOURS)),
+                scale=alt.Scale(domain=works, range=[CPU_COLOURS[work] for work in works]),
                 legend=alt.Legend(orient="top"),
             ),
             order="order:Q",
-            tooltip=_tips(row="row", work="work", text="% of the CPU time"),
+            tooltip=tips(row="row", work="work", text="% of the CPU time"),
         )
         .properties(width=WIDTH, height=alt.Step(BAR))
     )
@@ -207,16 +216,16 @@ def style() -> dict[str, Any]:
     }
 
 
-def _row_axis() -> Any:
+def row_axis() -> Any:
     """Return the axis of rows: labels without ticks."""
     return alt.Axis(ticks=False, domain=False, labelPadding=8, labelLimit=260)
 
 
-def _tips(**titles: str) -> list[Any]:
+def tips(**titles: str) -> list[Any]:
     """Return a tooltip's lines: field and title."""
     return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
 
 
-def _data(records: list[dict[str, Any]]) -> Any:
+def inline(records: list[dict[str, Any]]) -> Any:
     """Return records as a chart's data."""
     return alt.InlineData(values=records)

@@ -6,6 +6,7 @@ import os
 
 from replay.errors import ReplayError
 from replay.files import write_whole
+from replay.report.cause_chart import cause_chart
 from replay.report.charts import (
     cpu_chart,
     latency_chart,
@@ -44,6 +45,15 @@ CHARTS = (
     ),
 )
 
+#: On the page, after the latency, where causes were asked for.
+CAUSES = (
+    "causes",
+    "Why requests waited",
+    "The mean latency of all requests, and of those in the tail, in parts that sum to it. Only rows"
+    " that keep up: where a backlog grows, a latency says how long the run was.",
+    cause_chart,
+)
+
 
 def write_page(path: str | os.PathLike[str], result: Result) -> None:
     """Write the page to `path`, completely or not at all.
@@ -63,7 +73,8 @@ def html(result: Result) -> str:
         ) from None
     library: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     charts = []
-    for place, title, about, chart in CHARTS:
+    asked = (CHARTS[0], CAUSES, *CHARTS[1:]) if result.explained else CHARTS
+    for place, title, about, chart in asked:
         spec = chart(result).configure(**style()).to_dict()
         del spec["$schema"]  # the name of the format, but it reads like an address
         charts.append(Chart(place, title, about, spec))

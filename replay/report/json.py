@@ -8,5 +8,5 @@ from replay.result import Result
 
 
 def json(result: Result, *, verbose: bool = False) -> str:
-    """Return the JSON text. It has everything already: `verbose` adds nothing."""
+    """Return the JSON text. It has everything that was asked for: `verbose` adds nothing."""
     return _json.dumps(result.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

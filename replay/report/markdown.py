@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from replay.report.cells import columns
-from replay.result import Result
+from collections.abc import Sequence
+
+from replay.report.cause_tables import cause_tables
+from replay.report.cells import Cell, columns
+from replay.result import Result, Row
 
 
 def markdown(result: Result, *, verbose: bool = False) -> str:
     """Return the same cells as the text table, as Markdown. Latencies in us."""
-    cells = columns(verbose)
-    head = [f"- **{name}**: {_plain(about)}" for name, about in result.about.items()]
+    lines = [f"- **{name}**: {_plain(about)}" for name, about in result.about.items()]
+    lines += ["", *_lines(columns(result.rows, verbose), result.rows)]
+    for title, cells, rows in cause_tables(result, verbose=verbose):
+        lines += ["", f"**{title}**", "", *_lines(cells, rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _lines(cells: Sequence[Cell], rows: Sequence[Row]) -> list[str]:
     lines = [[cell.head for cell in cells], [":--" if cell.left else "--:" for cell in cells]]
-    lines += [[_plain(cell.text(row).strip()) for cell in cells] for row in result.rows]
-    return "\n".join([*head, "", *(f"| {' | '.join(line)} |" for line in lines)]) + "\n"
+    lines += [[_plain(cell.text(row).strip()) for cell in cells] for row in rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def _plain(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from itertools import groupby
 from typing import NamedTuple
@@ -44,15 +44,21 @@ COLUMNS = (
     Column(" ", "cpu %", "cpu_busy", share),
 )
 
+#: There, after the interrupts, where any row has some.
+NO_WORK = Column("per second", "irqs,<br>no work", "irqs_no_work", rate)
+
 
 def page_table(result: Result) -> str:
     """Return the table element."""
+    columns = list(COLUMNS)
+    if any(row.irqs_no_work for row in result.rows):
+        columns.insert(1 + [column.metric for column in columns].index("irqs"), NO_WORK)
     groups = "".join(
-        f'<th colspan="{len(list(columns))}">{name}</th>'
-        for name, columns in groupby(COLUMNS, key=lambda column: column.group)
+        f'<th colspan="{len(list(some))}">{name}</th>'
+        for name, some in groupby(columns, key=lambda column: column.group)
     )
-    heads = "".join(f"<th>{column.head}</th>" for column in COLUMNS)
-    lines = "".join(_line(row) for row in result.rows)
+    heads = "".join(f"<th>{column.head}</th>" for column in columns)
+    lines = "".join(_line(row, columns) for row in result.rows)
     return (
         f'<table><thead><tr class="group"><th></th><th></th><th></th>{groups}</tr>'
         f'<tr><th class="left">policy</th><th class="left">verdict</th><th>load</th>{heads}</tr>'
@@ -60,11 +66,11 @@ def page_table(result: Result) -> str:
     )
 
 
-def _line(row: Row) -> str:
+def _line(row: Row, columns: Sequence[Column]) -> str:
     """Return one row's element."""
     values = {**row.metrics(), "packets_per_poll": row.packets_per_poll}
     cells = "".join(
-        f"<td>{column.text(values[column.metric])}{_under(row, column)}</td>" for column in COLUMNS
+        f"<td>{column.text(values[column.metric])}{_under(row, column)}</td>" for column in columns
     )
     kind = "queue" if row.queue is not None else row.kind
     name = f"queue {row.queue}" if row.queue is not None else escape(row.policy)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from replay.result import Result
+from replay.result import PARTS, Result
 
 #: After Okabe and Ito, without yellow, the sky blue darkened: distinct for all three kinds of
 #: colour-blindness. The first is for the measured policy.
 COLOURS = ("#1a1a1a", "#0072b2", "#d55e00", "#007a5a", "#b0508c", "#8a6d00", "#4a90c2", "#6b4fa0")
 BOUND = "#8c8c8c"
+
+#: Of a latency's parts: grey lies outside the host, its own time is pale, what waits is not.
+PART_COLOURS = dict(
+    zip(
+        PARTS,
+        (
+            "#bdbdbd",
+            "#d55e00",
+            "#e69f00",
+            "#6b4fa0",
+            "#007a5a",
+            "#56b4e9",
+            "#0072b2",
+            "#ead9b8",
+        ),
+        strict=True,
+    )
+)
 
 INK, FAINT, RULE = "#1a1a1a", "#5a5a5a", "#dcdcdc"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"

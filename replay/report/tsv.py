@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from replay.columns import COLUMNS
+from replay.columns import columns_of
 from replay.result import Result
 
 
 def tsv(result: Result, *, verbose: bool = False) -> str:
     """Return a line of names and a line a row; nothing stands for what was not seen.
 
-    Every column is always there: `verbose` adds nothing.
+    Those of causes are there where these were asked for, all others always: `verbose` adds nothing.
     """
-    lines = ["\t".join(column.name for column in COLUMNS)]
+    columns = columns_of(result)
+    lines = ["\t".join(column.name for column in columns)]
     for row in result.rows:
-        lines.append("\t".join(_text(column.value(row)) for column in COLUMNS))
+        lines.append("\t".join(_text(column.value(row)) for column in columns))
     return "\n".join(lines) + "\n"
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,11 +77,73 @@ def test_every_place_reaches_the_question(folder: Path) -> None:
     assert "the copies' flows are hashed anew" in done.stderr
 
 
+HOOK = "def after_poll(timeout_ns, work, count):\n    return 7_000\n"
+
+
+def test_each_policy_is_replayed_with_hooks_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLAY_HOOKS", "")  # set by the command: put back afterwards
+    monkeypatch.setattr("replay.engine.hooks.FILE", folder.resolve() / "mine.py")
+    monkeypatch.setattr("replay.engine.hooks.DECIDES", ["after_poll"])
+    options = "--policy base --policy defer20 --policy free-busy --hooks mine.py --format json"
+    done = CliRunner().invoke(app, ["whatif", *options.split()])
+    assert done.exit_code == 0, done.output
+    names = [row["policy"] for row in json.loads(done.stdout)["rows"]]
+    assert [name for name in dict.fromkeys(names) if name != "zero-cost"] == [
+        *("base", "base~mine", "defer20", "defer20~mine", "free-busy")
+    ]
+    assert "note: ~mine: after_poll of mine.py decides, not the kernel\n" in done.stderr
+
+
+def test_one_file_of_hooks_a_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REPLAY_HOOKS", "")
+    (folder / "mine.py").write_text(HOOK)
+    for has in (None, folder / "other.py"):
+        monkeypatch.setattr("replay.engine.hooks.FILE", has)
+        assert run(["whatif", "--hooks", "mine.py"]) == 2
+        out, err = capfd.readouterr()
+        assert (out, err.count("\n")) == ("", 1 + err.count("note: "))
+        assert f"process, and its hooks are {f'those of {has}' if has else 'none'}: set" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "mine.py: cannot be read: No such file or directory"),
+        ("def after_poll(:", "mine.py:1: invalid syntax"),
+        ("def after_pol():\n    pass", "mine.py:1: after_pol is none of interrupt_at, after_poll,"),
+    ],
+)
+def test_a_file_of_hooks_that_cannot_be_used(folder: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (folder / "mine.py").write_text(text)
+    command = "from replay.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", command, "whatif", "--hooks", "mine.py"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("replay: ")
+    assert message in done.stderr
+
+
 def test_verbose_has_more_columns(folder: Path) -> None:
     short = CliRunner().invoke(app, ["whatif"]).stdout
     long = CliRunner().invoke(app, ["whatif", "-v"]).stdout
     assert "softirq%" in long
     assert "softirq%" not in short
+
+
+def test_causes_are_told_where_they_are_asked_for(folder: Path) -> None:
+    plain = CliRunner().invoke(app, ["whatif"]).stdout
+    asked = CliRunner().invoke(app, ["whatif", "--causes"]).stdout
+    assert asked.startswith(plain)
+    assert "main cause" in asked
+    assert "causes" not in CliRunner().invoke(app, ["whatif", "--format", "json"]).stdout
 
 
 @pytest.mark.parametrize(
@@ -105,7 +169,7 @@ def test_verbose_has_more_columns(folder: Path) -> None:
         ("whatif --queues 1025", "queues = 1025 is outside 1 to 1024"),
         ("whatif --indirection equal", "indirection 'equal' needs a number of queues"),
         ("whatif --arrivals shut", "arrivals = 'shut' is none of auto, open, closed"),
-        ("whatif --format tabel", "'tabel' is not one of 'table', 'json', 'tsv', 'md'"),
+        ("whatif --format tabel", "replay: format = 'tabel' is none of table, json, tsv, md"),
         ("whatif --host none.toml", "none.toml: cannot be read: No such file or directory"),
         ("whatif --hots none.toml", "No such option: --hots"),
         ("whatif one.trace two.trace", "unexpected extra argument"),

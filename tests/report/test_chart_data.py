@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from replay.report.chart_data import (
     rates,
     whole_rows,
 )
+from replay.report.charts import cpu_chart
 from replay.report.palette import BOUND, COLOURS, colours, dashes
 from replay.result import Result
 from replay.whatif import what_if
@@ -109,6 +111,17 @@ def test_what_was_not_told_apart_is_shown_as_such(result: Result) -> None:
     assert ("base (model)", "application") in shares
     unknown = replace(result.rows[0], cpu_pct=dict.fromkeys(result.rows[0].cpu_pct))
     assert cpu(replace(result, rows=(unknown,))) == []
+
+
+def test_background_work_is_shown_where_there_is_some(result: Result) -> None:
+    assert "background" not in {bar["work"] for bar in cpu(result)}
+    assert "background" not in json.dumps(cpu_chart(result).to_dict())
+    row = result.rows[1]
+    busy = replace(result, rows=(replace(row, cpu_pct={**row.cpu_pct, "other": 30.0}),))
+    (bar,) = (bar for bar in cpu(busy) if bar["work"] == "background")
+    assert bar["text"] == "30.0%"
+    domain = cpu_chart(busy).to_dict()["encoding"]["color"]["scale"]["domain"]
+    assert domain[-2:] == ["background", UNTOLD]
 
 
 def test_each_policy_has_a_colour_and_the_bound_is_grey(result: Result) -> None:

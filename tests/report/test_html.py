@@ -73,6 +73,27 @@ def test_four_charts_each_with_its_place(page: str) -> None:
         assert "$schema" not in charts[place]
 
 
+def test_causes_have_a_chart_where_they_were_asked_for(
+    page: str, result: Result, tmp_path: Path
+) -> None:
+    asked = what_if(tiny_trace(tmp_path, name="a.trace"), ["suspend20"], host=HOST, causes=True)
+    text = html(asked)
+    places = re.findall(r'<div id="(\w+)">', text)
+    assert places == ["latency", "causes", "rates", "polls", "cpu"]
+    assert '"part": "queueing"' in text
+
+
+def test_interrupts_without_work_have_a_column_where_there_were_some(
+    page: str, result: Result
+) -> None:
+    assert "no work" not in page
+    rows = (result.rows[0], replace(result.rows[1], irqs_no_work=37))
+    text = html(replace(result, rows=rows))
+    assert "<th>irqs</th><th>irqs,<br>no work</th><th>timers</th>" in text
+    assert "<td>37</td>" in text
+    assert '<th colspan="7">per second</th>' in text
+
+
 def test_values_stand_over_their_error_or_their_spread(page: str) -> None:
     rows = re.findall(r'<tr class="(\w+)">(.*?)</tr>', page)
     assert [kind for kind, _ in rows] == [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from replay.columns import COLUMNS
+from replay.columns import CAUSE_COLUMNS, COLUMNS
 from replay.report import FORMATS
 from replay.result import Result
 from replay.whatif import what_if
@@ -22,6 +22,15 @@ def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
     return what_if(tiny_trace(tmp_path), ["base", "suspend20", "defer50"], host=HOST)
 
 
+@pytest.fixture
+def explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
+    monkeypatch.setattr("replay.whatif.replay_island", answer_by_rule)
+    folder = tmp_path / "explained"
+    folder.mkdir()
+    trace = tiny_trace(folder)
+    return what_if(trace, ["base", "suspend20"], host=HOST, causes=True)
+
+
 @pytest.mark.parametrize("verbose", [False, True])
 @pytest.mark.parametrize("form", ["table", "md"])
 def test_what_a_person_reads(result: Result, form: str, verbose: bool) -> None:
@@ -35,19 +44,59 @@ def test_what_a_program_reads(result: Result, form: str) -> None:
     assert FORMATS[form](result, verbose=True) == FORMATS[form](result)
 
 
+@pytest.mark.parametrize("form", ["table", "md", "json", "tsv"])
+def test_why_requests_waited(explained: Result, form: str) -> None:
+    text = FORMATS[form](explained, verbose=True)
+    assert same_as_kept(text, KEPT / f"causes.{form}{'.txt' * (form in ('table', 'md'))}")
+
+
+def test_causes_come_after_everything_else(result: Result, explained: Result) -> None:
+    plain = FORMATS["tsv"](result).splitlines()[0]
+    asked = FORMATS["tsv"](explained).splitlines()
+    assert asked[0].startswith(f"{plain}\tcause_client_mean_us\t")
+    assert {line.count("\t") for line in asked} == {len(COLUMNS) + len(CAUSE_COLUMNS) - 1}
+    frame = explained.frame()
+    assert frame.columns == asked[0].split("\t")
+    model = frame.filter(kind="model")
+    parts = model.select("^cause_.*_mean_us$").sum_horizontal().item()
+    assert parts == pytest.approx(model["mean_us"].item())
+    assert model["tail_cause"].item() == "queueing"
+    for row in json.loads(FORMATS["json"](explained))["rows"]:
+        assert list(row)[-1] == "causes"
+        assert (row["causes"] is None) == (row["kind"] == "measured")
+
+
+def test_what_has_no_tail_has_no_main_cause(explained: Result) -> None:
+    few = replace(explained.rows[1], tail_begins=None, tail_causes=None, tail_cause=None)
+    text = FORMATS["table"](replace(explained, rows=(few,)))
+    assert text.splitlines()[-1].split()[-10:] == ["-"] * 10
+
+
+def test_what_few_hosts_have_is_there_where_a_row_has_some(result: Result) -> None:
+    rare = replace(result.rows[1], irqs_no_work=12, squeezes=34)
+    rare = replace(rare, cpu_pct={**rare.cpu_pct, "other": 5.5})
+    some = replace(result, rows=(result.rows[0], rare))
+    for form in ("table", "md"):
+        assert "no-work/s" in FORMATS[form](some)
+        assert "squeezes/s" not in FORMATS[form](some)
+        verbose = FORMATS[form](some, verbose=True)
+        assert "squeezes/s" in verbose
+        assert "other%" in verbose
+
+
 def test_json_has_the_keys_of_version_1_and_no_others(result: Result) -> None:
     data = json.loads(FORMATS["json"](result))
     assert list(data) == ["version", "trace", "host", "arrivals", "rows"]
     assert data["version"] == 1
     rows = (
         "kind policy load duration_s packets requests delivered dropped irqs timers polls"
-        " polls_empty busy_polls epoll_returns resumes tx_packets latency_at queue latency_us"
-        " cpu_pct verdict intervals error_pct"
+        " polls_empty busy_polls epoll_returns resumes tx_packets irqs_no_work squeezes left"
+        " latency_at queue latency_us cpu_pct verdict intervals error_pct"
     )
     for row in data["rows"]:
         assert list(row) == rows.split()
         assert " ".join(row["latency_us"]) == "mean p50 p90 p95 p99 p99.9 p99.99 max"
-        assert list(row["cpu_pct"]) == ["hardirq", "softirq", "kernel", "app", "idle"]
+        assert list(row["cpu_pct"]) == ["hardirq", "softirq", "kernel", "app", "other", "idle"]
         assert (row["intervals"] is not None) == (row["kind"] == "measured")
 
 
