@@ -164,9 +164,10 @@ def kept_as_recorded(
     notes = []
     if changed is not recorded:
         rows = "measured and model rows are" if truth.rows else "the model row is"
+        other = _machine(changed) if nic is None else f"{_machine(changed)}, NIC {nic}"
         notes.append(
             f"{rows} of the machine as recorded ({_machine(recorded)}); all other replayed rows"
-            f" are of the one asked for ({_machine(changed)}{'' if nic is None else f', NIC {nic}'})"
+            f" are of the one asked for ({other})"
         )
     if per_queue and truth.rows:
         notes.append(
