@@ -24,7 +24,7 @@ def materialise(s: Any, k: Any, until: int) -> None:
         m[k.service_at + s.known] = m[k.workload_service_at + row]
         s.known += 1
         s.pending -= 1
-        _sift_down(k, s.pending)
+        remove_first(k, s.pending)
 
 
 @jit_inside
@@ -87,7 +87,7 @@ def _sift_up(k: Any, hole: int, time: int, row: int) -> None:
 
 
 @jit_inside
-def _sift_down(k: Any, size: int) -> None:
+def remove_first(k: Any, size: int) -> None:
     """Remove the first of `size` + 1 packets: the last one sinks from its place."""
     p = packets(k)
     time, row = p.memory[k.heap_time_at + size], p.memory[k.heap_row_at + size]

@@ -206,8 +206,10 @@ def _unqueue_ksoftirqd(g: Any, cpu: int, c: Any) -> None:
 
 @jit_inside
 def enable_bh(g: Any, cpu: int) -> None:
-    """A thread has polled; softirqs that waited begin."""
+    """A thread has polled; softirqs and SCHED_FIFO threads that waited come first."""
     cpu_of(g, cpu).bh_off = NOTHING
+    if first(g, cpu_list(cpu, FIFO)) != NOTHING:
+        g.quiet = NOTHING
     run_softirq(g, cpu)
 
 

@@ -135,7 +135,7 @@ def _pass_ended(g: Any, c: Any, cpu: int, ksoftirqd: int) -> bool:
         c.softirq_pc = LEAVE
         return False
     if ksoftirqd != NOTHING:
-        c.bh_off = NOTHING
+        c.bh_off, g.quiet = NOTHING, NOTHING
         if slice_is_over(g, c):
             rotate(g, cpu)
         return False
