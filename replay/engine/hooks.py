@@ -43,11 +43,16 @@ _hooks, DECIDES = read_hooks(
 )
 _interrupt_at, _after_poll, _found_nothing = _hooks.values()
 
+#: Whether the file says when the device signals, instead of its coalescing.
+INTERRUPTS = "interrupt_at" in DECIDES
+
 
 @jit_inline
 def interrupt_at(first_ns: int, armed_ns: int, last_ns: int) -> int:
     """Return when the device signals: there is work since `first_ns`, it last signalled at
     `last_ns`, and the driver armed the interrupt at `armed_ns`, before which it cannot.
+
+    It decides for received packets and for transmissions, instead of all coalescing.
     """
     return int(min(max(_interrupt_at(first_ns, armed_ns, last_ns), armed_ns), NEVER))
 

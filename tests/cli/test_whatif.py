@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,24 @@ def test_one_file_of_hooks_a_process(
         assert f"process, and its hooks are {f'those of {has}' if has else 'none'}: set" in err
 
 
+def whatif_alone(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `replay whatif` in a process of its own."""
+    command = [sys.executable, "-c", "from replay.cli import main; main()", "whatif", *arguments]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
+
+
+def test_hooks_decide_in_their_rows_alone(folder: Path) -> None:
+    (folder / "mine.py").write_text(HOOK)
+    options = "--policy defer20 --policy base:weight=63 --hooks mine.py --format json"
+    done = whatif_alone(*options.split(), NUMBA_DISABLE_JIT="1")
+    assert done.returncode == 0, done.stderr
+    rows = {row["policy"]: row for row in json.loads(done.stdout)["rows"]}
+    counts = {name: (row["irqs"], row["timers"]) for name, row in rows.items()}
+    assert counts["base:weight=63"][1] == 0 < counts["base:weight=63~mine"][1]
+    assert counts["base:weight=63~mine"][0] < counts["base:weight=63"][0]
+    assert counts["defer20~mine"][1] > 2 * counts["defer20"][1] > 0
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -120,12 +139,7 @@ def test_one_file_of_hooks_a_process(
 def test_a_file_of_hooks_that_cannot_be_used(folder: Path, text: str | None, message: str) -> None:
     if text is not None:
         (folder / "mine.py").write_text(text)
-    command = "from replay.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", command, "whatif", "--hooks", "mine.py"],
-        capture_output=True,
-        text=True,
-    )
+    done = whatif_alone("--hooks", "mine.py")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("replay: ")
     assert message in done.stderr
