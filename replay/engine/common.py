@@ -57,6 +57,8 @@ def _outcome(s: Any, p: Packets, k: Any, workload: Workload) -> Outcome:
         left=packets - int(s.delivered) - int(s.dropped),
         served=served,
         irqs=int(s.irqs),
+        irqs_no_work=int(s.irqs_no_work),
+        squeezes=int(s.squeezes),
         timers=int(s.timers),
         polls=int(s.polls),
         polls_empty=int(s.polls_empty),

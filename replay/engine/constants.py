@@ -8,7 +8,9 @@ from replay.engine.histogram import BUCKETS, MAX_BITS
 from replay.engine.workload import Workload
 from replay.host import Host
 from replay.policy import Policy
-from replay.units import MICROSECOND
+from replay.units import MICROSECOND, MILLISECOND, NEVER
+
+MAX_SOFTIRQ_TIME = 2 * MILLISECOND  # kernel/softirq.c
 
 #: Numbers that a replay does not change, all int64: policy, host, the trace's end (ns, packets),
 #: and where in `Packets.memory` each array begins.
@@ -31,6 +33,12 @@ CONSTANTS = np.dtype(
             "budget",
             "prefer",
             "busy",
+            "max_events",
+            "gro_batch",
+            "pass_budget",  # netdev_budget
+            "pass_jiffies",  # netdev_budget_usecs
+            "softirq_jiffies",  # after which ksoftirqd has to go on
+            "jiffy",
             "threaded",
             "epoll_timeout",
             "irq_latency",
@@ -103,6 +111,13 @@ def new_constants(workload: Workload, policy: Policy, host: Host, times: bool) -
     k.budget = policy.busy_poll_budget
     k.prefer = policy.prefer_busy_poll
     k.busy = policy.busy_polls
+    k.max_events = policy.max_events or NEVER
+    k.gro_batch = host.gro_batch
+    k.jiffy = host.jiffy_ns
+    k.pass_budget = policy.netdev_budget
+    usecs = policy.netdev_budget_usecs
+    k.pass_jiffies = 2 if usecs is None else -(-usecs * MICROSECOND // k.jiffy)
+    k.softirq_jiffies = -(-MAX_SOFTIRQ_TIME // k.jiffy)
     k.threaded = threaded
     k.epoll_timeout = policy.epoll_timeout_ns
     for name in _COSTS:
@@ -120,8 +135,12 @@ def _glides(k: np.record) -> bool:
     plain = not (k.closed or k.times) and k.epoll_timeout < 0
     deferred = k.defer > 0 and k.timeout > 0
     suspends = k.prefer and k.suspend > 0 and k.usecs == 0 and deferred and k.budget >= lanes
+    longest = k.poll + k.weight * k.packet
+    unsqueezed = k.weight <= k.pass_budget and longest <= (k.pass_jiffies - 1) * k.jiffy
     return bool(
         plain
+        and (unsqueezed or k.threaded)
+        and k.max_events == NEVER
         and (suspends or not k.busy)
         and (deferred or k.defer == 0)
         and k.rx_delay >= 0

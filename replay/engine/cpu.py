@@ -88,6 +88,7 @@ def take_interrupt(s: Any, k: Any) -> int:
         s.armed, s.irq_due, s.irq_at = 0, NEVER, NEVER
         _handler(s, k, k.irq)
         if s.owner == NOBODY:
+            s.interrupted = 1
             result = schedule_napi(s)
         else:  # napi_schedule_prep
             s.missed = 1
@@ -116,8 +117,14 @@ def take_interrupt(s: Any, k: Any) -> int:
 def schedule_napi(s: Any) -> int:
     """NAPI owns the queue from now on, in a softirq that begins anew."""
     s.owner = NAPI
-    s.passes, s.softirq_start = 0, s.now
+    begin_softirq(s)
     return NAPI_SCHEDULED
+
+
+@jit_inline
+def begin_softirq(s: Any) -> None:
+    """handle_softirqs begins."""
+    s.passes, s.in_pass, s.softirq_start = 0, 0, s.now
 
 
 @jit_inline

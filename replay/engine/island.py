@@ -29,14 +29,14 @@ def replay_island(
     """
     policies = [policy] if isinstance(policy, Policy) else list(policy)
     found = costs_of(policies[0], host)
-    if topology.single and is_common(policies[0], found, times=times) and not causes:
+    if topology.single and is_common(policies[0], found) and not causes:
         return replay_common(workload, policies[0], found, times=times)
     from replay.engine.general import replay_general  # compiles a lot: only where it is needed
 
     return replay_general(workload, policies, host, topology, times=times, causes=causes)
 
 
-def is_common(policy: Policy, host: Host, *, times: bool) -> bool:
+def is_common(policy: Policy, host: Host) -> bool:
     """Whether one queue, CPU and worker under this policy have only what the common loop knows."""
     threaded = host.threaded if policy.threaded is None else policy.threaded
     return (
@@ -44,12 +44,10 @@ def is_common(policy: Policy, host: Host, *, times: bool) -> bool:
         and (policy.adaptive or host.adaptive) == "off"
         and not (threaded and (policy.napi_thread or host.napi_thread) != "fifo")
         and not policy.busy_read_usecs
-        and not policy.max_events
         and policy.epoll_timeout_ns != 0
         and not policy.hooked
         and not host.tx_completions
         and (host.repost_every, host.extra_irq) == (1, False)
         and not (host.cold_ns or host.cstates)
         and not (host.background_ns and host.background_period_ns)
-        and (host.gro_batch == 1 or not times)
     )

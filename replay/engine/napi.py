@@ -15,10 +15,8 @@ from replay.engine.state import (
     SOFTIRQ,
     THROTTLED,
 )
-from replay.units import MILLISECOND
 
 MAX_SOFTIRQ_RESTART = 10  # kernel/softirq.c
-MAX_SOFTIRQ_TIME = 2 * MILLISECOND
 
 
 @jit_inside
@@ -33,18 +31,21 @@ def run_napi(s: Any, k: Any) -> None:
             if s.parked == THROTTLED:
                 return
         s.unparked = 0
+        if not s.in_pass:
+            s.in_pass, s.pass_budget = 1, k.pass_budget
+            s.deadline = s.now // k.jiffy + k.pass_jiffies
         work = poll(s, k, SOFTIRQ, k.poll, k.weight)
         if s.over:
             return
-        done = False
-        if work < k.weight or s.prefer_bit:  # __napi_poll gives way to a busy poller
+        done, more = False, work == k.weight and not s.prefer_bit
+        if not more:  # a full poll, too, gives way to a busy poller
             done = complete(s, k, work, work < k.weight)
-        else:
+        if not k.threaded and (_squeezed(s, k, work) or more) and not done:
+            s.in_pass = 0
             s.passes += 1
-            if not k.threaded:
-                _hand_off(s, k)
-                if s.parked == KSOFTIRQD and not (s.asleep or s.ksoftirqd_turn):
-                    return
+            _hand_off(s, k)
+            if s.parked == KSOFTIRQD and not (s.asleep or s.ksoftirqd_turn):
+                return
         if done and work_while_owned(s, k, SOFTIRQ, s.arming + k.exit) != NAPI_SCHEDULED:
             return
         if s.over:
@@ -55,6 +56,7 @@ def run_napi(s: Any, k: Any) -> None:
 def poll(s: Any, k: Any, kind: int, cost: int, budget: int) -> int:
     """Poll once, in NAPI or in a busy loop. Returns the packets taken, at most `budget`."""
     p = packets(k)
+    s.handed = s.head
     work, ended = _take_quietly(s, k, kind, cost, budget)
     if not ended:
         work = _take_disturbed(s, k, kind, cost if work < 0 else 0, max(work, 0), budget)
@@ -63,6 +65,8 @@ def poll(s: Any, k: Any, kind: int, cost: int, budget: int) -> int:
     s.polls += 1
     s.polls_empty += work == 0
     s.busy_polls += kind == KERNEL
+    s.irqs_no_work += s.interrupted & (work == 0)
+    s.interrupted = 0
     p.memory[k.sizes_at + work] += 1
     return int(work)
 
@@ -81,7 +85,7 @@ def _take_quietly(s: Any, k: Any, kind: int, cost: int, budget: int) -> tuple[in
     if s.armed or s.tail > first or now > limit:
         return -1, False
     packet, last = first, min(first + budget, s.known)
-    cost_each, times, requests = k.packet, k.times, 0
+    cost_each, requests = k.packet, 0
     ended = True
     while packet < last and when[packet] <= now:
         if now + cost_each > limit:
@@ -89,10 +93,18 @@ def _take_quietly(s: Any, k: Any, kind: int, cost: int, budget: int) -> tuple[in
             break
         now += cost_each
         requests += service[packet] >= 0
-        if times:
-            p.memory[k.delivered_at + packet] = now
         packet += 1
+    begin = now - (packet - first) * cost_each
     spend_quietly(s, kind, now - s.now)
+    s.handed = packet
+    if not ended:  # the last ones wait for more
+        s.handed -= (packet - first) % k.gro_batch
+        for waiting in range(s.handed, packet):
+            requests -= service[waiting] >= 0
+    if k.times:
+        for handed in range(first, s.handed):
+            among = ((handed - first) // k.gro_batch + 1) * k.gro_batch
+            p.memory[k.delivered_at + handed] = begin + min(among, packet - first) * cost_each
     s.head = packet
     s.delivered += packet - first
     if requests > 0:
@@ -106,7 +118,6 @@ def _take_quietly(s: Any, k: Any, kind: int, cost: int, budget: int) -> tuple[in
 @jit_inside
 def _take_disturbed(s: Any, k: Any, kind: int, cost: int, work: int, budget: int) -> int:
     """Take packets one by one, with all that can happen meanwhile."""
-    p = packets(k)
     work_while_owned(s, k, kind, cost)
     while work < budget and not s.over:
         packet = take(s, k)
@@ -114,8 +125,20 @@ def _take_disturbed(s: Any, k: Any, kind: int, cost: int, work: int, budget: int
             break
         work += 1
         work_while_owned(s, k, kind, k.packet)
-        if s.over:
-            break
+        if work % k.gro_batch == 0 and not s.over:
+            _hand_over(s, k)
+    if not s.over:
+        _hand_over(s, k)
+    return work
+
+
+@jit_inside
+def _hand_over(s: Any, k: Any) -> None:
+    """gro_normal_list: the stack has the packets, whoever waits for them wakes up."""
+    p = packets(k)
+    for packet in range(s.handed, s.head):
+        if p.lost[packet]:
+            continue
         if k.times:
             p.memory[k.delivered_at + row_of(k, packet)] = s.now
         if p.service[packet] >= 0:
@@ -123,7 +146,7 @@ def _take_disturbed(s: Any, k: Any, kind: int, cost: int, work: int, budget: int
             s.napi_id = k.busy  # ep_poll_callback
             if s.asleep:
                 wake(s, k)
-    return work
+    s.handed = s.head
 
 
 @jit_inline
@@ -166,6 +189,15 @@ def _throttle(s: Any, k: Any) -> None:
         refresh_timers(s, k)
 
 
+@jit_inline
+def _squeezed(s: Any, k: Any, work: int) -> bool:
+    """net_rx_action: whether its budget or its time is over after a poll of `work` packets."""
+    s.pass_budget -= work
+    squeezed = s.pass_budget <= 0 or s.now // k.jiffy >= s.deadline
+    s.squeezes += int(squeezed)
+    return bool(squeezed)
+
+
 @jit_inside
 def _hand_off(s: Any, k: Any) -> None:
     """handle_softirqs: after ten passes, two milliseconds or a wake-up, ksoftirqd goes on."""
@@ -173,7 +205,7 @@ def _hand_off(s: Any, k: Any) -> None:
         if not s.asleep and s.now >= s.slice_end:
             s.ksoftirqd_turn, s.slice_end = 0, s.now + k.slice
         return
-    late = s.now - s.softirq_start >= MAX_SOFTIRQ_TIME
+    late = s.now // k.jiffy >= s.softirq_start // k.jiffy + k.softirq_jiffies
     if late or s.passes >= MAX_SOFTIRQ_RESTART or s.need_resched:
         s.parked, s.quiet = KSOFTIRQD, -1
         s.ksoftirqd_turn, s.slice_end = 0, s.now + k.slice

@@ -35,6 +35,8 @@ STATE = np.dtype(
             "tail",  # packets before this one were let into the ring or dropped
             "in_ring",  # of them, those in the ring
             "last_lost",  # the last packet that was dropped
+            "interrupted",  # an interrupt scheduled NAPI, no poll has looked yet
+            "handed",  # packets before this one were handed to the stack
             # NAPI
             "owner",
             "missed",
@@ -50,6 +52,9 @@ STATE = np.dtype(
             "slice_end",
             "passes",
             "softirq_start",
+            "in_pass",  # net_rx_action goes on
+            "pass_budget",
+            "deadline",  # jiffies
             "arming",  # what the timer started by the last completion costs
             # thread
             "asleep",
@@ -69,6 +74,8 @@ STATE = np.dtype(
             "unseen",  # of the ready requests, those whose NAPI epoll_wait does not know
             # results
             "irqs",
+            "irqs_no_work",
+            "squeezes",
             "timers",
             "polls",
             "polls_empty",

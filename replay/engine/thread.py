@@ -6,7 +6,14 @@ from typing import Any
 
 from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.arrivals import answer, materialise, next_arrival
-from replay.engine.cpu import NAPI_SCHEDULED, schedule_napi, spend, spend_quietly, take_interrupt
+from replay.engine.cpu import (
+    NAPI_SCHEDULED,
+    begin_softirq,
+    schedule_napi,
+    spend,
+    spend_quietly,
+    take_interrupt,
+)
 from replay.engine.glide import bucket, glide
 from replay.engine.napi import complete, poll, run_napi
 from replay.engine.packets import packets
@@ -74,7 +81,7 @@ def _interrupted(s: Any, k: Any) -> None:
             return
         if parked:  # irq_exit runs whatever softirq is pending
             s.parked = 0
-            s.passes, s.softirq_start = 0, s.now
+            begin_softirq(s)
         if (scheduled or parked) and not s.over:
             run_napi(s, k)
     else:
@@ -128,8 +135,9 @@ def _look_for_events(s: Any, k: Any) -> None:
     if s.stage == CALLING and s.ready == 0 and s.napi_id:
         _busy_loop(s, k)
     if s.ready > 0:
-        s.stage, s.batch, s.left = RETURNING, s.ready, k.event * s.ready
-        s.ready = 0
+        s.batch = min(s.ready, k.max_events)
+        s.ready -= s.batch
+        s.stage, s.left = RETURNING, k.event * s.batch
     elif s.stage == DOZING:
         s.stage = ASLEEP
     elif s.stage == CALLING and (k.epoll_timeout < 0 or s.now < s.called + k.epoll_timeout):
