@@ -103,7 +103,8 @@ def assumptions(
     elif layout is not None and layout.key == VERIFICATION_KEY:
         notes.append("flows are hashed with the published verification key: none was recorded")
     if layout is not None and layout.queues > 1:
-        bare = int(np.count_nonzero(trace.packets["flow"].is_null().to_numpy()[offer.row]))
+        flows = offer.chunks("flow", -1) if offer.picked is None else [offer.column("flow", -1)]
+        bare = sum(int(np.count_nonzero(flow < 0)) for flow in flows)
         if bare:
             notes.append(f"{bare:,} packets have no flow to hash: queue 0 takes them")
     if truth.policy is None:

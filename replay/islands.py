@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from replay.arrivals import Int64s, requests_of
 from replay.engine.topology import FLOATS, OWN, SINGLE, Topology
 from replay.engine.workload import Workload
 from replay.host import Host
+from replay.mapped import changed, chunks, zeros
 from replay.policy import Policy
 
 
@@ -58,10 +59,17 @@ def beside_its_queue(workload: Workload, queue: Int64s | None) -> Placement:
     """Return each used queue with a CPU and a worker of its own."""
     if queue is None:
         return Placement(workload, SINGLE)
-    names, place = np.unique(queue, return_inverse=True)
+    names = _distinct(queue)
+    place = changed(queue, lambda numbers: np.searchsorted(names, numbers))
     own = tuple(range(len(names)))
     topology = Topology(own, (0,) * len(own), own, (0,) * len(own), own)
     return Placement(workload, topology, place, place, tuple(names.tolist()))
+
+
+def _distinct(column: Int64s) -> Int64s:
+    """Return the values of a column, each once, sorted."""
+    found = [np.unique(column[it]) for it in chunks(len(column))]
+    return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
 
 
 def _roams(policy: Policy, host: Host) -> bool:
@@ -81,13 +89,46 @@ def _split(placed: Placement, *, together: bool) -> list[Island]:
     if len(islands) == 1:
         return [_island(placed, None, *islands[0])]
     assert placed.queue is not None
-    island = of_queue[placed.queue]
-    order = np.argsort(island, kind="stable")
-    ends = np.cumsum(np.bincount(island, minlength=len(islands)))
+    parts = _sort_out(placed, of_queue, len(islands))
     return [
-        _island(placed, order[start:end], *members)
-        for start, end, members in zip([0, *ends], ends, islands, strict=False)
+        _island(part, row, *members) for (part, row), members in zip(parts, islands, strict=True)
     ]
+
+
+def _sort_out(
+    placed: Placement, of_queue: Int64s, islands: int
+) -> Iterator[tuple[Placement, Int64s | None]]:
+    """Yield each island's packets, and which of all they are where one awaits another's answer."""
+    queue, work = placed.queue, placed.workload
+    assert queue is not None
+    rows = np.zeros(islands, np.int64)
+    for part in chunks(len(queue)):
+        rows += np.bincount(of_queue[queue[part]], minlength=islands)
+
+    def dealt(column: Int64s | None) -> list[Int64s | None]:
+        """Deal a column out to the islands."""
+        if column is None:
+            return [None] * islands
+        found = [zeros(count) for count in rows.tolist()]
+        ends = [0] * islands
+        for part in chunks(len(column)):
+            island = of_queue[queue[part]]
+            for number in np.unique(island).tolist():
+                mine = column[part][island == number]
+                found[number][ends[number] :][: len(mine)] = mine
+                ends[number] += len(mine)
+        return list(found)
+
+    at, service, size = dealt(work.arrival_ns), dealt(work.service_ns), dealt(work.size)
+    parent, think = dealt(work.parent), dealt(work.think_ns)
+    row = dealt(np.arange(len(queue)) if work.closed else None)
+    queues, workers = dealt(queue), dealt(placed.worker)
+    for i in range(islands):
+        arrival_ns, service_ns = at[i], service[i]
+        assert arrival_ns is not None
+        assert service_ns is not None
+        mine = Workload(arrival_ns, service_ns, work.duration_ns, parent[i], think[i], size=size[i])
+        yield replace(placed, workload=mine, queue=queues[i], worker=workers[i]), row[i]
 
 
 def _components(
@@ -140,21 +181,28 @@ def _components(
 
 def _served(placed: Placement, queues: int, workers: int) -> Iterable[tuple[int, int]]:
     """Return each queue with each worker that serves packets of it, at least one."""
-    queue = placed.queue
-    if queue is None:
-        queue = np.zeros(1, np.int64)
-    worker = np.zeros(1, np.int64) if placed.worker is None else placed.worker
-    offered = len(placed.workload.arrival_ns) > 0
-    pairs = np.unique(queue * workers + worker).tolist() if offered else []
-    found = [divmod(pair, workers) for pair in pairs]
-    idle = set(range(queues)) - {queue for queue, _ in found}
-    return [*found, *((number, number % workers) for number in sorted(idle))]
+    queue, worker = placed.queue, placed.worker
+    found: set[int] = set()
+    for part in chunks(len(placed.workload.arrival_ns)):
+        pairs = np.zeros(1, np.int64)
+        if queue is not None:
+            pairs = queue[part] * workers
+        if worker is not None:
+            pairs = pairs + worker[part]
+        found |= set(np.unique(pairs).tolist())
+    pairs_found = [divmod(pair, workers) for pair in sorted(found)]
+    idle = set(range(queues)) - {queue for queue, _ in pairs_found}
+    return [*pairs_found, *((number, number % workers) for number in sorted(idle))]
 
 
 def _island(
-    placed: Placement, chosen: Int64s | None, queues: list[int], cpus: list[int], workers: list[int]
+    placed: Placement, row: Int64s | None, queues: list[int], cpus: list[int], workers: list[int]
 ) -> Island:
-    """Return the island of these queues, CPUs and workers, each numbered from 0 in it."""
+    """Return the island of these queues, CPUs and workers, each numbered from 0 in it.
+
+    `placed` has the island's packets; `row` says which of all packets they are, None: they are all,
+    or none awaits an answer.
+    """
     whole = placed.topology
     local_queue = {number: i for i, number in enumerate(queues)}
     local_cpu = {number: i for i, number in enumerate(cpus)}
@@ -171,45 +219,28 @@ def _island(
     names = tuple(placed.names[queue] for queue in queues)
     if topology.single:  # nowhere else to run, no other queue to transmit on, any cache its own
         topology = Topology(queue_device=topology.queue_device)
-        return Island(names, _part(placed.workload, chosen, None, None), topology)
-    queue = _renumbered(placed.queue, chosen, queues)
-    worker = _renumbered(placed.worker, chosen, workers)
-    return Island(names, _part(placed.workload, chosen, queue, worker), topology)
+        return Island(names, _own_parents(placed.workload, row), topology)
+    queue, worker = _renumbered(placed.queue, queues), _renumbered(placed.worker, workers)
+    work = replace(_own_parents(placed.workload, row), queue=queue, worker=worker)
+    return Island(names, work, topology)
 
 
-def _renumbered(numbers: Int64s | None, chosen: Int64s | None, members: list[int]) -> Int64s | None:
-    """Return each chosen packet's place among the sorted `members`; None where all are 0."""
+def _renumbered(numbers: Int64s | None, members: list[int]) -> Int64s | None:
+    """Return each packet's place among the sorted `members`; None where all are 0."""
     if numbers is None or len(members) == 1:
         return None
-    return np.searchsorted(members, numbers if chosen is None else numbers[chosen])
+    return changed(numbers, lambda it: np.searchsorted(members, it))
 
 
-def _part(
-    work: Workload, chosen: Int64s | None, queue: Int64s | None, worker: Int64s | None
-) -> Workload:
-    """Return the chosen packets of `work`, `chosen` sorted; None is all.
+def _own_parents(work: Workload, row: Int64s | None) -> Workload:
+    """Return `work` with parents numbered as in it; packet i is number `row[i]` of all, sorted.
 
     A packet that waits for an answer from another island comes as recorded.
     """
-    if chosen is None:
-        parts = (work.arrival_ns, work.service_ns, work.duration_ns, work.parent, work.think_ns)
-        return Workload(*parts, queue=queue, worker=worker, size=work.size)
-    parent = think = None
-    if work.parent is not None and work.think_ns is not None:
-        before = work.parent[chosen]
-        place = np.searchsorted(chosen, before)
-        here = np.zeros(len(chosen), np.bool_)
-        if len(chosen):
-            here = (before >= 0) & (chosen[np.minimum(place, len(chosen) - 1)] == before)
-        parent = np.where(here, place, -1)
-        think = work.think_ns[chosen]
-    return Workload(
-        work.arrival_ns[chosen],
-        work.service_ns[chosen],
-        work.duration_ns,
-        parent,
-        think,
-        queue,
-        worker,
-        None if work.size is None else work.size[chosen],
-    )
+    if row is None or work.parent is None:
+        return work
+    place = np.searchsorted(row, work.parent)
+    here = np.zeros(len(row), np.bool_)
+    if len(row):
+        here = (work.parent >= 0) & (row[np.minimum(place, len(row) - 1)] == work.parent)
+    return replace(work, parent=np.where(here, place, -1))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from replay.arrivals import Int64s, Offered
 from replay.errors import PolicyError, TraceError
 from replay.islands import Placement, beside_its_queue
 from replay.layout import VERIFICATION_KEY, Layout, parse_indirection
+from replay.mapped import changed, chunks, zeros
 from replay.places import Places
 from replay.trace.bundle import Trace
 
@@ -57,24 +57,41 @@ def queue_of_packets(trace: Trace, offer: Offered, layout: Layout | None) -> Int
     packet has one.
     """
     if layout is None:
-        recorded = trace.packets["queue"]
-        if recorded.null_count:
-            return None
-        queue = recorded.to_numpy()[offer.row].astype(np.int64)
-        return None if (queue == queue[0]).all() else queue
+        return _recorded_queue(trace, offer)
     if layout.queues == 1:
         return None
-    flow = _flows(trace, offer)
-    if not np.any(flow >= 0):
+    highest = _highest_flow(offer)
+    if highest < 0:
         raise TraceError(f"{trace.name}: holds no flows to hash onto {layout.queues} queues")
-    if flow.max() >= trace.flows.num_rows:
-        raise TraceError(f"{trace.name}: packets name flow {flow.max()} of {trace.flows.num_rows}")
+    if highest >= trace.flows.num_rows:
+        raise TraceError(f"{trace.name}: packets name flow {highest} of {trace.flows.num_rows}")
     from replay.layout.queues import hashes_of_copies, queue_of_hashes
 
-    hashes = np.append(_hashes(trace, layout), 0)[flow]
-    if offer.copy is not None:
-        hashes = hashes_of_copies(hashes, offer.copy)
-    return np.where(flow >= 0, queue_of_hashes(hashes, layout), 0)
+    hash_of_flow = np.append(_hashes(trace, layout), 0)
+
+    def queue_of_flows(flow: Int64s) -> Int64s:
+        hashes = hash_of_flow[flow]
+        if offer.copy is not None:
+            hashes = hashes_of_copies(hashes, offer.copy)
+        return np.where(flow >= 0, queue_of_hashes(hashes, layout), 0)
+
+    return offer.column("flow", -1, queue_of_flows)
+
+
+def _recorded_queue(trace: Trace, offer: Offered) -> Int64s | None:
+    """Return the queue of each packet as recorded; None where one is unknown, or all are one."""
+    if any(part["queue"].null_count for part in trace.packets_by_chunk("queue")):
+        return None
+    found: set[int] = set()
+    for queue in offer.chunks("queue", -1):
+        if len(queue):
+            found |= {int(queue.min()), int(queue.max())}
+    return None if len(found) == 1 else offer.column("queue", -1)
+
+
+def _highest_flow(offer: Offered) -> int:
+    """Return the highest number of a received packet's flow; -1 where none has one."""
+    return max((int(flow.max()) for flow in offer.chunks("flow", -1) if len(flow)), default=-1)
 
 
 def place(trace: Trace, offer: Offered, layout: Layout | None, places: Places | None) -> Placement:
@@ -91,34 +108,34 @@ def place(trace: Trace, offer: Offered, layout: Layout | None, places: Places | 
     if len(topology.worker_cpu) == 1:
         worker = None
     elif places and places.spread == "flows":
-        worker = worker_of_flows(trace, offer, queue, len(topology.worker_cpu))
+        worker = worker_of_flows(offer, queue, len(topology.worker_cpu))
     elif queue is not None:
-        worker = queue % len(topology.worker_cpu)
+        worker = changed(queue, lambda number: number % len(topology.worker_cpu))
     return Placement(offer.workload, topology, queue, worker, tuple(range(queues)))
 
 
-def worker_of_flows(trace: Trace, offer: Offered, queue: Int64s | None, workers: int) -> Int64s:
+def worker_of_flows(offer: Offered, queue: Int64s | None, workers: int) -> Int64s:
     """Return the worker of each received packet, flows dealt in turn, shape (packets,).
 
     Flows are counted as they are numbered in the recording, those that the host received alone; a
     copy's come after the recording's. A packet of no flow goes to the worker of its queue.
     """
-    flow = _flows(trace, offer)
-    names, number = np.unique(flow, return_inverse=True)
-    if offer.copy is not None:
-        number = number + offer.copy * len(names)
-    spare = np.zeros(len(flow), np.int64) if queue is None else queue
-    return np.where(flow >= 0, number, spare) % workers
-
-
-def _flows(trace: Trace, offer: Offered) -> Int64s:
-    """Return the flow of each received packet, -1 for none, shape (packets,)."""
-    flows: Int64s = trace.packets["flow"].cast("int64").fill_null(-1).to_numpy()[offer.row]
-    return flows
+    names = np.unique(np.concatenate([np.unique(flow) for flow in offer.chunks("flow", -1)]))
+    flow = offer.column("flow", -1)
+    found = zeros(len(flow))
+    for part in chunks(len(flow)):
+        number = np.searchsorted(names, flow[part])
+        if offer.copy is not None:
+            number = number + offer.copy[part] * len(names)
+        spare = 0 if queue is None else queue[part]
+        found[part] = np.where(flow[part] >= 0, number, spare) % workers
+    return found
 
 
 def hashed_as_recorded(trace: Trace) -> Bools:
     """Return which flows were recorded as a hash without addresses, shape (flows,)."""
+    import pyarrow.compute as pc  # slow to import, and only layouts need it
+
     unknown = pc.equal(trace.flows["source"], pa.scalar(bytes(16), pa.binary(16)))
     known_hash = pc.is_valid(trace.flows["rss_hash"])
     both: Bools = pc.and_(unknown, known_hash).to_numpy()

@@ -22,6 +22,12 @@ def superposed(offer: Offered, load: float) -> Offered:
     arrivals are open.
     """
     copies = int(load)
+    count = len(offer.workload.arrival_ns)
+    if count > MOST_PACKETS:
+        raise TraceError(
+            f"{offer.trace.name}: {count:,} packets are too many to lay copies over each other:"
+            f" {MOST_PACKETS:,} of all copies together fit; --load-by compression"
+        )
     inside = offer.workload.arrival_ns < offer.workload.duration_ns
     packets = int(np.count_nonzero(inside))
     most = MOST_PACKETS // max(1, packets)
@@ -50,7 +56,7 @@ def superposed(offer: Offered, load: float) -> Offered:
             service_ns=work.service_ns[recorded],
             size=None if work.size is None else work.size[recorded],
         ),
-        row=offer.row[recorded],
+        picked=recorded,
         copy=order // packets,
         services_seen=offer.services_seen * copies,
         load=float(copies),

@@ -25,10 +25,10 @@ from replay.measured import Measurements, measured_policy, measurements, with_er
 from replay.placement import lay_out, place
 from replay.places import Places
 from replay.policy import Policy
+from replay.progress import expect, running
 from replay.result import Result, Row
 from replay.scenario import (
     Machine,
-    Policies,
     Scenario,
     choose_host,
     policies_asked,
@@ -139,20 +139,23 @@ def replay_all(
     asked: Sequence[Scenario], threads: int | None = None, *, causes: bool = False
 ) -> Iterator[Outcome]:
     """Replay every island of every scenario in parallel; yield the outcomes in that order."""
-    jobs = [(island, item.policies, item.machine.host) for item in asked for island in item.islands]
+    jobs = [(island, item) for item in asked for island in item.islands]
+    expect(sum(len(island.workload.arrival_ns) for island, _ in jobs))
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         yield from pool.map(lambda job: _replay(*job, causes=causes), jobs)
 
 
-def _replay(island: Island, policies: Policies, host: Host, *, causes: bool) -> Outcome:
-    """Replay one island; one policy is that of all NICs."""
+def _replay(island: Island, scenario: Scenario, *, causes: bool) -> Outcome:
+    """Replay one island of a scenario; one policy is that of all NICs."""
+    policies, host = scenario.policies, scenario.machine.host
     job: list[Any] = [island.workload, policies, host]
     more: dict[str, Any] = {"causes": True} if causes else {}
     if len(policies) == 1:
         job[1:] = [policies[0], costs_of(policies[0], host)]
     if island.topology != SINGLE:
         job.append(island.topology)
-    return replay_island(*job, **more)
+    with running(scenario.name, len(island.workload.arrival_ns)):
+        return replay_island(*job, **more)
 
 
 def _adapts(policy: Policy, host: Host) -> bool:

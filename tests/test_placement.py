@@ -191,9 +191,9 @@ def test_a_packet_of_no_flow_goes_to_its_queues_worker(tmp_path: Path) -> None:
     flows = trace.packets["flow"].to_pylist()
     bare = requeued(trace, tmp_path, flow=[None, None, None, *flows[3:]])
     queue = pa.array([1, 1, *[0] * 398]).to_numpy()
-    worker = worker_of_flows(bare, offer(bare), queue, 3)
+    worker = worker_of_flows(offer(bare), queue, 3)
     assert worker[:2].tolist() == [1, 1]
-    assert worker_of_flows(bare, offer(bare), None, 3)[0] == 0
+    assert worker_of_flows(offer(bare), None, 3)[0] == 0
 
 
 def test_recorded_queues_keep_their_numbers(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_flows_of_copies_are_other_users(tmp_path: Path) -> None:
     }
     assert all(len(queues) == 1 for found in homes.values() for queues in found)
     assert len({str(found) for found in homes.values()}) == 8  # no two copies spread alike
-    worker = worker_of_flows(trace, copies, None, 8 * FLOWS)
+    worker = worker_of_flows(copies, None, 8 * FLOWS)
     assert len(set(worker.tolist())) == 8 * FLOWS
 
 

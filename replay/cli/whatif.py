@@ -106,6 +106,10 @@ def whatif(
         Path | None,
         typer.Option(metavar="FILE", help="Write a page with charts too; needs no network."),
     ] = None,
+    progress: Annotated[
+        bool | None,
+        typer.Option(help="How far a long run is, on stderr; default where that is a terminal."),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="More columns: percentiles, polls, CPU split.")
     ] = False,
@@ -117,6 +121,7 @@ def whatif(
     if hooks:
         os.environ["REPLAY_HOOKS"] = str(hooks)  # read as the engine is imported
     from replay.places import parse_places
+    from replay.progress import shown
     from replay.report import report_named
     from replay.source import opened
     from replay.whatif import what_if
@@ -131,7 +136,7 @@ def whatif(
         queue_nics=queue_nics,
         spread=spread,
     )
-    with opened(trace) as (recording, notes):
+    with shown(progress), opened(trace) as (recording, notes):
         result = what_if(
             recording,
             policy,

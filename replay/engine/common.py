@@ -15,9 +15,10 @@ from replay.engine.packets import Packets, new_packets
 from replay.engine.ring import admit, refresh
 from replay.engine.state import new_state
 from replay.engine.thread import live
-from replay.engine.workload import Workload
+from replay.engine.workload import Workload, count_requests
 from replay.host import Host
 from replay.policy import Policy
+from replay.progress import watch
 from replay.units import NEVER
 
 
@@ -28,6 +29,7 @@ def replay_common(workload: Workload, policy: Policy, host: Host, *, times: bool
     s = new_state()
     s.known = 0 if k.closed else len(p.when)
     s.pending = int(np.count_nonzero(workload.parent < 0)) if workload.parent is not None else 0
+    watch(lambda: int(s.now) / workload.duration_ns)
     _run(s, k)
     return _outcome(s, p, k, workload)
 
@@ -51,7 +53,7 @@ def _outcome(s: Any, p: Packets, k: Any, workload: Workload) -> Outcome:
     return Outcome(
         duration_ns=workload.duration_ns,
         packets=packets,
-        requests=int(np.count_nonzero(p.service[:packets] >= 0)),
+        requests=count_requests(p.service[:packets]),
         delivered=int(s.delivered),
         dropped=int(s.dropped),
         left=packets - int(s.delivered) - int(s.dropped),

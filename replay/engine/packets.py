@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from replay.engine.accelerate import bytes_at, int64s_at, jit_inline
 from replay.engine.workload import Int64s, Workload
+from replay.mapped import zeros
 
 
 class Packets(NamedTuple):
@@ -45,7 +46,7 @@ def new_packets(workload: Workload, k: np.record) -> Packets:
 
     Open arrivals are used where they lie.
     """
-    memory = np.zeros(int(k.memory_size), np.int64)
+    memory = zeros(int(k.memory_size))
     if k.times:
         memory[k.delivered_at : k.done_at + len(workload.arrival_ns)] = -1
     if workload.parent is None or workload.think_ns is None:
@@ -59,7 +60,7 @@ def new_packets(workload: Workload, k: np.record) -> Packets:
     arrays = Packets(
         np.ascontiguousarray(when, np.int64),
         np.ascontiguousarray(service, np.int64),
-        np.zeros(offered, np.uint8),
+        zeros(offered, np.uint8),
         memory,
     )
     k.offered = offered

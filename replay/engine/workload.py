@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
+from replay.mapped import chunks
 
 Int64s = npt.NDArray[np.int64]
 
@@ -32,3 +35,14 @@ class Workload:
     def closed(self) -> bool:
         """Whether arrivals follow responses."""
         return self.parent is not None
+
+    @cached_property
+    def requests(self) -> int:
+        """Number of requests that arrive, as recorded, within the duration."""
+        inside = int(np.searchsorted(self.arrival_ns, self.duration_ns))
+        return count_requests(self.service_ns[:inside])
+
+
+def count_requests(service_ns: Int64s) -> int:
+    """Return the number of packets with a service, chunk by chunk."""
+    return sum(int(np.count_nonzero(service_ns[it] >= 0)) for it in chunks(len(service_ns)))

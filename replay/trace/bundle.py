@@ -9,16 +9,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from replay.errors import TraceError
+from replay.mapped import CHUNK, read_only
 from replay.trace.schema import FORMAT_MAJOR, FORMAT_MINOR, TABLES
 
 Manifest = dict[str, Any]
@@ -60,6 +63,10 @@ class Trace:
     def gaps(self) -> pa.Table:
         """What was lost; schema GAPS."""
         return _read_table(self.path, "gaps")
+
+    def packets_by_chunk(self, *names: str) -> Iterator[pa.RecordBatch]:
+        """Yield these columns of the packets in chunks, of which only one is in memory."""
+        yield from _read_chunks(self.path, "packets", names)
 
 
 def open_trace(path: str | os.PathLike[str]) -> Trace:
@@ -113,14 +120,27 @@ def bundle_writer(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_table(folder: Path, name: str, table: pa.Table, compress: str | None = None) -> None:
-    """Write `table` as `name`.arrow in `folder`, cast to its schema; `compress` zstd or lz4."""
+    """Write `table` as `name`.arrow in `folder`, cast to its schema; `compress` zstd or lz4.
+
+    Columns without a value are left out.
+    """
     options = pa.ipc.IpcWriteOptions(compression=compress)
     schema = TABLES[name].with_metadata(table.schema.metadata)
+    table = table.select(schema.names)
+    if not table.schema.equals(schema):  # casting imports all of Arrow's functions
+        table = table.cast(schema)
+    table = table.select([it for it in schema.names if _said(table, it)])
+    schema = table.schema
     with (
         pa.OSFile(str(folder / f"{name}.arrow"), "wb") as sink,
         pa.ipc.new_file(sink, schema, options=options) as writer,
     ):
-        writer.write_table(table.select(schema.names).cast(schema))
+        writer.write_table(table, max_chunksize=CHUNK)
+
+
+def _said(table: pa.Table, name: str) -> bool:
+    """Whether a column must be written: it has a value, or a reader may not take it for nulls."""
+    return not table.schema.field(name).nullable or table[name].null_count < max(1, len(table))
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -143,19 +163,85 @@ def write_trace(
     return open_trace(path)
 
 
-def _read_table(folder: Path, name: str) -> pa.Table:
-    """Memory-map one table and check that it has its schema's columns."""
+def int64s(column: pa.Array, null: int) -> npt.NDArray[np.int64]:
+    """Return whole numbers as int64, nulls as `null`; not copied where nothing changes."""
+    valid, values = column.buffers()
+    if values is None or not len(column):
+        return np.full(len(column), null, np.int64)
+    start, end = column.offset, column.offset + len(column)
+    found = np.frombuffer(values, column.type.to_pandas_dtype())[start:end]
+    wide: npt.NDArray[np.int64] = found.astype(np.int64, copy=False)
+    if not column.null_count:
+        return wide
+    first = start // 8
+    bits = np.frombuffer(valid, np.uint8)[first : -(-end // 8)]
+    seen = np.unpackbits(bits, bitorder="little")[start - 8 * first : end - 8 * first]
+    return np.where(seen.astype(np.bool_), wide, null)
+
+
+def _open_table(folder: Path, name: str, columns: Sequence[str] = ()) -> Any:
+    """Return a reader of one table's columns, all of them if none is named; mapped.
+
+    The types are those of the schema, and only columns that can be null are absent.
+    """
     path = folder / f"{name}.arrow"
     try:
-        with pa.memory_map(str(path)) as source:
-            table = pa.ipc.open_file(source).read_all()
+        source = pa.BufferReader(pa.py_buffer(read_only(path)))
+        reader = pa.ipc.open_file(source)
+        schema = reader.schema
+        if columns:
+            chosen = [i for i, it in enumerate(schema.names) if it in columns]
+            options = pa.ipc.IpcReadOptions(included_fields=chosen)
+            source.seek(0)
+            reader = pa.ipc.open_file(source, options=options) if chosen else reader
     except FileNotFoundError:
         raise TraceError(f"{folder}: the bundle lacks {name}.arrow") from None
     except (OSError, pa.ArrowException) as error:
         raise TraceError(f"{path}: cut or not an Arrow file: {error}") from None
     for field in TABLES[name]:
-        if field.name not in table.schema.names:
+        if field.name in schema.names:
+            if schema.field(field.name).type != field.type:
+                raise TraceError(f"{path}: column {field.name} is not of type {field.type}")
+        elif not field.nullable:
             raise TraceError(f"{path}: lacks the column {field.name}")
-        if table.schema.field(field.name).type != field.type:
-            raise TraceError(f"{path}: column {field.name} is not of type {field.type}")
+    return reader
+
+
+def _read_table(folder: Path, name: str) -> pa.Table:
+    """Map one table, with all columns of its schema: those that are absent are null."""
+    reader = _open_table(folder, name)
+    try:
+        table = reader.read_all()
+    except (OSError, pa.ArrowException) as error:
+        raise TraceError(f"{folder}/{name}.arrow: cut or not an Arrow file: {error}") from None
+    for place, field in enumerate(TABLES[name]):
+        if field.name not in table.schema.names:
+            table = table.add_column(place, field, _nulls(len(table), field.type))
     return table
+
+
+def _nulls(count: int, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return `count` nulls; they all lie in the memory of the first ones."""
+    some = pa.nulls(min(count, CHUNK), kind)
+    whole = [some] * (count // CHUNK)
+    return pa.chunked_array([*whole, some[: count - CHUNK * len(whole)]], kind)
+
+
+def _read_chunks(folder: Path, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield these columns of a table in chunks of at most CHUNK rows, none of them empty."""
+    reader = _open_table(folder, name, columns)
+    fields = [TABLES[name].field(it) for it in columns]
+    for number in range(reader.num_record_batches):
+        try:
+            batch = reader.get_batch(number)
+        except (OSError, pa.ArrowException) as error:
+            raise TraceError(f"{folder}/{name}.arrow: cut or not an Arrow file: {error}") from None
+        for start in range(0, len(batch), CHUNK):
+            part = batch.slice(start, CHUNK)
+            held = [
+                part.column(it.name)
+                if it.name in part.schema.names
+                else pa.nulls(len(part), it.type)
+                for it in fields
+            ]
+            yield pa.record_batch(held, schema=pa.schema(fields))

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 #: A bundle of another major version is refused; of another minor version, read.
 FORMAT_MAJOR: Final = 1
-FORMAT_MINOR: Final = 0
+FORMAT_MINOR: Final = 1  # columns without a value are left out
 
 
 class PacketKind(IntEnum):

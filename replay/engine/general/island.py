@@ -21,6 +21,7 @@ from replay.engine.workload import Workload
 from replay.errors import PolicyError
 from replay.host import Host
 from replay.policy import Policy
+from replay.progress import watch
 
 
 def replay_general(
@@ -49,6 +50,7 @@ def replay_general(
         g[name] = array.ctypes.data
     g.queue_count, g.cpu_count, g.task_count = len(queues), len(cpus), len(tasks)
     g.list_count, g.link_count = len(lists), len(links)
+    watch(lambda: int(g.now) / workload.duration_ns)
     run(g)
     if g.overflow:
         raise PolicyError(

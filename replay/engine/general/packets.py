@@ -9,11 +9,15 @@ import numpy.typing as npt
 
 from replay.engine.causes import CAUSES
 from replay.engine.histogram import BUCKETS
-from replay.engine.workload import Int64s, Workload
+from replay.engine.workload import Int64s, Workload, count_requests
 from replay.host import Host
+from replay.mapped import require_memory, zeros
 
 #: Transmissions of a queue that may wait to be cleaned up: no NIC's ring holds as many.
 MOST_TRANSMISSIONS = 1 << 20
+
+#: Memory that laying a packet out and gathering its results takes, for a while.
+_SORTING_BYTES = 48
 
 
 class Packets(NamedTuple):
@@ -28,6 +32,7 @@ class Packets(NamedTuple):
 def lay_out_packets(g: Any, workload: Workload, host: Host, queues: Any) -> Packets:
     """Give every packet its slot and say in `g` and `queues` where everything lies."""
     rows = len(workload.arrival_ns)
+    require_memory(rows, _SORTING_BYTES, "queues on shared CPUs", "a shorter capture does")
     closed = workload.parent is not None
     offered = rows
     if not closed:
@@ -42,10 +47,10 @@ def lay_out_packets(g: Any, workload: Workload, host: Host, queues: Any) -> Pack
     for number, base in enumerate(np.cumsum([0, *slots_of[:-1]]).tolist()):
         queues[number]["slots"] = base
         queues[number]["known"] = 0 if closed else slots_of[number]
-    requests = int(np.count_nonzero(workload.service_ns >= 0))
+    requests = count_requests(workload.service_ns)
     g.tx_size = min(MOST_TRANSMISSIONS, 1 << max(4, (requests + 1).bit_length()))
     g.offered = offered
-    memory = np.zeros(_say_where(g, workload, host, queues, rows, sorted_out or closed), np.int64)
+    memory = zeros(_say_where(g, workload, host, queues, rows, sorted_out or closed))
     if g.times:
         memory[g.delivered_at : g.done_at + rows] = -1
     _write_columns(g, workload, host, memory)
@@ -59,7 +64,7 @@ def lay_out_packets(g: Any, workload: Workload, host: Host, queues: Any) -> Pack
     return Packets(
         np.ascontiguousarray(when, np.int64),
         np.ascontiguousarray(service, np.int64),
-        np.zeros(offered, np.uint8),
+        zeros(offered, np.uint8),
         memory,
     )
 

@@ -1,0 +1,165 @@
+"""Columns that are larger than memory should be: arrays in files, taken out of memory as they grow.
+
+A large array is a temporary file without a name, mapped. While any is about, a thread looks at this
+process's resident file pages, and where there are many unmaps them: they stay in the kernel's page
+cache or on disk, and come back where they are touched again.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.errors import TraceError
+
+#: Bytes from which on an array is in a file.
+LARGE = 64 << 20
+
+#: Items that are derived or looked at together.
+CHUNK = 1 << 20
+
+#: Bytes of file pages that may stay resident: programs and libraries take 100 MiB of them.
+RESIDENT = 384 << 20
+
+#: How often resident pages are counted. A replay reads 2 GB in a second at most.
+LOOK_S = 0.02
+
+_maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+_lock = threading.Lock()
+_keeper: threading.Thread | None = None
+
+
+def zeros(count: int, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[Any]:
+    """Return `count` zeros, writable; in a file where they are large.
+
+    The file is in the folder that TMPDIR names, else in /var/tmp, which is on disk. Raises
+    TraceError where there is no room.
+    """
+    size = count * np.dtype(dtype).itemsize
+    if size < LARGE:
+        return np.zeros(count, dtype)
+    folder = _folder()
+    try:
+        with tempfile.TemporaryFile(prefix="replay-", dir=folder) as file:
+            free = os.statvfs(folder)
+            room = free.f_bavail * free.f_frsize
+            if room < size:
+                raise OSError(errno.ENOSPC, "")
+            # Reserved now: a full disk would kill the process at the first touch of a page.
+            os.posix_fallocate(file.fileno(), 0, size)
+            mapped = mmap.mmap(file.fileno(), size)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise TraceError(
+                f"{folder}: needs room for {gigabytes(size)} of temporary columns and has"
+                f" {gigabytes(room)}: set TMPDIR to a folder with more"
+            ) from None
+        raise TraceError(f"{folder}: cannot be written: {error.strerror}; set TMPDIR") from None
+    keep_small(mapped)
+    return np.frombuffer(mapped, dtype)
+
+
+def read_only(path: Path) -> mmap.mmap:
+    """Map the file at `path`; it may be truncated by nobody while it is mapped. Raises OSError."""
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise OSError(errno.EINVAL, "the file is empty")
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if len(mapped) >= LARGE:
+        keep_small(mapped)
+    return mapped
+
+
+def chunks(count: int) -> Iterator[slice]:
+    """Yield slices that cover `count` items, each of at most CHUNK."""
+    for start in range(0, count, CHUNK):
+        yield slice(start, min(start + CHUNK, count))
+
+
+def changed(column: npt.NDArray[np.int64], change: Callable[[Any], Any]) -> npt.NDArray[np.int64]:
+    """Return `change` of a column, chunk by chunk."""
+    found = zeros(len(column))
+    for part in chunks(len(column)):
+        found[part] = change(column[part])
+    return found
+
+
+def require_memory(packets: int, each: int, what: str, instead: str) -> None:
+    """Raise TraceError where `packets`, `each` so many bytes, do not fit into memory."""
+    free = available()
+    if packets * each > free:
+        raise TraceError(
+            f"{what} of {packets:,} packets need {gigabytes(packets * each)} of memory, and"
+            f" {gigabytes(free)} are available: {free // each:,} packets fit; {instead}"
+        )
+
+
+def available() -> int:
+    """Return the bytes that can be allocated without swapping (MemAvailable)."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(it.split()[1]) << 10 for it in lines if it.startswith("MemAvailable"))
+    except (OSError, StopIteration):  # no Linux
+        return os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE
+
+
+def gigabytes(size: int) -> str:
+    """Return a number of bytes as text."""
+    return f"{size / 1e9:.3g} GB"
+
+
+def keep_small(mapped: mmap.mmap) -> None:
+    """Take `mapped` out of memory from time to time, for as long as it lives."""
+    global _keeper
+    with _lock:
+        _maps.add(mapped)
+        if _keeper is None or not _keeper.is_alive():
+            _keeper = threading.Thread(target=_keep, name="replay-mapped", daemon=True)
+            _keeper.start()
+
+
+def forget() -> None:
+    """Unmap the pages of all maps; what was written is in their files."""
+    with _lock:
+        for it in list(_maps):
+            it.madvise(mmap.MADV_DONTNEED)
+
+
+def _keep() -> None:
+    """Look at resident file pages until there is no map any more."""
+    wait = threading.Event()
+    while not wait.wait(LOOK_S):
+        with _lock:
+            if not _maps:
+                global _keeper
+                _keeper = None
+                return
+        if _resident() > RESIDENT:
+            forget()
+
+
+def _resident() -> int:
+    """Return the bytes of file pages in this process (Linux; elsewhere 0)."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[2]) * mmap.PAGESIZE
+    except OSError:
+        return 0
+
+
+def _folder() -> str:
+    """Return where temporary files go; /tmp is often in memory."""
+    given = os.environ.get("TMPDIR")
+    if given:
+        return given
+    return "/var/tmp" if os.access("/var/tmp", os.W_OK) else tempfile.gettempdir()
