@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from replay import mapped
+from replay.errors import TraceError
+from replay.mapped import changed, forget, read_only, require_memory, zeros
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Arrays from a page on are in files, chunks hold 1,000 items, no page stays."""
+    monkeypatch.setattr(mapped, "LARGE", mmap.PAGESIZE)
+    monkeypatch.setattr(mapped, "CHUNK", 1_000)
+    monkeypatch.setattr(mapped, "RESIDENT", 0)
+    monkeypatch.setattr(mapped, "LOOK_S", 0.001)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
+def test_a_small_array_is_in_memory() -> None:
+    assert zeros(10).base is None
+    assert zeros(10, np.uint8).tolist() == [0] * 10
+
+
+@pytest.mark.usefixtures("large")
+def test_what_was_written_is_there_after_its_pages_were_taken(tmp_path: Path) -> None:
+    column = zeros(100_000)
+    assert isinstance(column.base, memoryview | mmap.mmap)
+    assert not list(tmp_path.iterdir())  # the file has no name
+    column[:] = np.arange(100_000)
+    forget()
+    assert np.array_equal(column, np.arange(100_000))
+    twice = changed(column, lambda it: 2 * it)
+    forget()
+    assert np.array_equal(twice, 2 * np.arange(100_000))
+
+
+@pytest.mark.usefixtures("large")
+def test_pages_are_counted_for_as_long_as_an_array_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(mapped, "forget", lambda: calls.append(1))
+    column = zeros(100_000)
+    keeper = mapped._keeper
+    assert keeper is not None
+    until = time.monotonic() + 10
+    while not calls and time.monotonic() < until:
+        time.sleep(0.001)
+    assert calls
+    del column
+    gc.collect()
+    if not mapped._maps:  # nothing that another test left
+        keeper.join(10)
+        assert not keeper.is_alive()
+
+
+@pytest.mark.usefixtures("large")
+def test_a_full_disk_is_said_before_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    room = SimpleNamespace(f_bavail=1, f_frsize=4096)
+    monkeypatch.setattr(os, "statvfs", lambda _: room)
+    with pytest.raises(TraceError, match=r"needs room for 0.008 GB of .* has 4.1e-06 GB: set TMP"):
+        zeros(1_000_000)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    with pytest.raises(TraceError, match="none: cannot be written: No such file or directory"):
+        zeros(1_000_000)
+
+
+def test_temporary_files_are_on_disk_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    assert mapped._folder() == "/var/tmp"
+
+
+@pytest.mark.usefixtures("large")
+def test_a_file_is_mapped_to_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "some"
+    path.write_bytes(b"x" * 10_000)
+    assert bytes(read_only(path)) == b"x" * 10_000
+    path.write_bytes(b"")
+    with pytest.raises(OSError, match="empty"):
+        read_only(path)
+
+
+def test_what_does_not_fit_into_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mapped.available() > 1 << 20
+    monkeypatch.setattr(mapped, "available", lambda: 2_000_000_000)
+    require_memory(10, 100, "sorting", "do not")
+    with pytest.raises(TraceError) as error:
+        require_memory(100_000_000, 100, "sorting", "do not")
+    assert str(error.value) == (
+        "sorting of 100,000,000 packets need 10 GB of memory, and 2 GB are available:"
+        " 20,000,000 packets fit; do not"
+    )
+
+
+def test_without_proc_the_memory_is_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: object) -> str:
+        raise OSError
+
+    monkeypatch.setattr(Path, "read_text", absent)
+    assert mapped.available() > 1 << 20
