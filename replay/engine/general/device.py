@@ -28,8 +28,9 @@ def poke(g: Any, cpu: int, time: int) -> None:
     c = cpu_of(g, cpu)
     if time < c.due:
         c.due = time
-    if cpu != g.current and time < c.next_at:
-        c.next_at = time
+    if cpu != g.current:
+        c.next_at = min(c.next_at, time)
+        g.others = min(g.others, time)
     if time < g.quiet:
         g.quiet = time
 
@@ -128,9 +129,10 @@ def _tx(g: Any, q: Any, index: int) -> int:
 
 
 @jit_inside
-def repost(q: Any) -> None:
-    """At a poll's end descriptors go back to the device."""
+def repost(g: Any, q: Any) -> None:
+    """At a poll's end descriptors go back to the device, too late for what has arrived."""
     if q.repost_above >= 0 and q.missing > q.repost_above:
+        admit(g, q)
         q.missing = 0
 
 

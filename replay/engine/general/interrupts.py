@@ -32,8 +32,11 @@ def take_interrupt(g: Any, cpu: int, context: int) -> bool:
     c = cpu_of(g, cpu)
     now = g.now
     in_thread = context == IN_TASK and not task_of(g, c.task).napi
-    for number in range(g.queue_count):
+    following = 0  # chains, because loops over a count are made into slow vectors
+    while following != NOTHING:
+        number = following
         q = queue_of(g, number)
+        following = q.following
         if q.cpu == cpu and q.irq_at <= now:
             g.irqs += 1
             q.irqs += 1
@@ -41,19 +44,24 @@ def take_interrupt(g: Any, cpu: int, context: int) -> bool:
             q.armed, q.irq_due, q.signal, q.irq_at = 0, NEVER, NEVER, NEVER
             q.last_signal = max(q.last_signal, since)
             return _begin(g, c, context, in_thread, IRQ, number, since, g.irq)
-    for number in range(g.queue_count):
+    following = 0
+    while following != NOTHING:
+        number = following
         q = queue_of(g, number)
+        following = q.following
         if q.timer_cpu == cpu and q.timer + g.timer_latency <= now:
             g.timers += 1
             since = q.timer
             q.timer, q.timer_cpu = NEVER, NOTHING
             return _begin(g, c, context, in_thread, NAPI_TIMER, number, since, g.timer)
-    if g.epoll_timeout >= 0:
-        for number in range(g.worker_count):
-            t = task_of(g, number)
-            if t.bed == cpu and t.wakes_at <= now:
-                t.wakes_at = NEVER
-                return _begin(g, c, context, in_thread, TIMEOUT, number, now, g.timer)
+    following = 0 if g.epoll_timeout >= 0 else NOTHING
+    while following != NOTHING:
+        number = following
+        t = task_of(g, number)
+        following = t.following
+        if t.bed == cpu and t.wakes_at <= now:
+            t.wakes_at = NEVER
+            return _begin(g, c, context, in_thread, TIMEOUT, number, now, g.timer)
     node = first(g, cpu_list(cpu, IPIS))
     if node != NOTHING and task_of(g, node - g.queue_count).ipi_at <= now:
         pop(g, cpu_list(cpu, IPIS))
@@ -141,17 +149,20 @@ def next_interrupt(g: Any, cpu: int) -> int:
     """Return when the next interrupt is due on a CPU, as far as is known; slices apart."""
     c = cpu_of(g, cpu)
     due = min(c.unthrottle, c.background_at)
-    for number in range(g.queue_count):
-        q = queue_of(g, number)
+    following = 0
+    while following != NOTHING:
+        q = queue_of(g, following)
+        following = q.following
         if q.cpu == cpu:
             due = min(due, q.irq_at)
         if q.timer_cpu == cpu:
             due = min(due, q.timer + g.timer_latency)
-    if g.epoll_timeout >= 0:
-        for number in range(g.worker_count):
-            t = task_of(g, number)
-            if t.bed == cpu:
-                due = min(due, t.wakes_at)
+    following = 0 if g.epoll_timeout >= 0 else NOTHING
+    while following != NOTHING:
+        t = task_of(g, following)
+        following = t.following
+        if t.bed == cpu:
+            due = min(due, t.wakes_at)
     node = first(g, cpu_list(cpu, IPIS))
     if node != NOTHING:
         due = min(due, task_of(g, node - g.queue_count).ipi_at)

@@ -36,6 +36,8 @@ def replay_general(
     """Replay an island of any shape. `policies` are the NICs', the first also the threads'."""
     g = new_island(workload, policies[0], host, topology)
     g.times, g.causes = times, causes
+    closed = workload.parent is not None
+    g.plain = not (times or causes or closed or g.tx_completions or g.busy_read)
     queues = new_queues(policies, host, topology)
     tasks = new_tasks(policies[0], host, topology, queues)
     cpus = new_cpus(g, topology, tasks)

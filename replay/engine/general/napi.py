@@ -16,8 +16,8 @@ from replay.engine.general.device import (
     signal_by_software,
     take,
 )
-from replay.engine.general.sched import passes_quietly, wake
-from replay.engine.general.state import KERNEL, NOBODY, NOTHING, queue_of, task_of
+from replay.engine.general.sched import passes_quietly, spend, wake
+from replay.engine.general.state import CPUS, KERNEL, NOBODY, NOTHING, queue_of, task_of
 
 # Where a poll stands
 POLLED_RING, CLEANED, PACKET = 0, 1, 2
@@ -45,6 +45,12 @@ def go_on_polling(g: Any, c: Any, cpu: int, number: int, kind: int) -> int:
     elif q.poll_pc == PACKET:
         _hand_over(g, cpu, number, q)
     while q.work < q.poll_budget:
+        if q.plain:
+            _take_quietly(g, c, q, kind)
+            if q.batch > 0:
+                _hand_over(g, cpu, number, q)
+                if q.work == q.poll_budget:
+                    break
         slot = take(g, q)
         if slot == NOTHING:
             break
@@ -58,7 +64,7 @@ def go_on_polling(g: Any, c: Any, cpu: int, number: int, kind: int) -> int:
         _hand_over(g, cpu, number, q)
     if q.batch > 0:
         deliver(g, cpu, number, q)
-    repost(q)
+    repost(g, q)
     memory = int64s_at(g.memory, g.memory_size)
     memory[g.sizes_at + q.work] += 1
     g.polls += 1
@@ -68,6 +74,36 @@ def go_on_polling(g: Any, c: Any, cpu: int, number: int, kind: int) -> int:
         g.irqs_no_work += int(q.work == 0)
         q.interrupted = 0
     return ENDED
+
+
+@jit_inside
+def _take_quietly(g: Any, c: Any, q: Any, kind: int) -> None:
+    """Take packets for as long as nothing else can happen, none is lost and no batch is full."""
+    when = int64s_at(g.when, g.offered)
+    if q.armed or q.missed or q.tail - q.head > q.in_ring:
+        return
+    now, head, quiet, cost = g.now, q.slots + q.head, g.quiet, g.packet
+    most = min(q.poll_budget - q.work, g.gro_batch - q.batch)
+    last = q.slots + q.known
+    taken = 0
+    while taken < most and head < last and when[head] <= now and now + cost < quiet:
+        if head + q.ring < last and when[head + q.ring] <= now:
+            break
+        now += cost
+        head += 1
+        taken += 1
+    if taken > 0:
+        if q.batch == 0:
+            q.batch_first = q.slots + q.head
+        q.batch += taken
+        q.work += taken
+        q.head += taken
+        q.in_ring = max(0, q.in_ring - taken)
+        q.tail = max(q.tail, q.head)
+        q.received += taken
+        g.delivered += taken
+        spend(c, kind, now - g.now)
+        g.now = c.synced = now
 
 
 @jit_inline
@@ -97,12 +133,10 @@ def deliver(g: Any, cpu: int, number: int, q: Any) -> None:
             if g.worker_at >= 0:
                 worker = memory[g.worker_at + row_of(g, slot)]
             t = task_of(g, worker)
-            memory[g.polled_by_at + slot] = cpu
-            memory[g.next_ready_at + slot] = NOTHING
             if t.ready + t.batch == 0:
-                t.first_ready = slot
+                t.first_ready = slot * CPUS + cpu
             else:
-                memory[g.next_ready_at + t.last_ready] = slot
+                memory[g.next_ready_at + t.last_ready] = slot * CPUS + cpu
             t.last_ready = slot
             t.ready += 1
             if g.busy:  # ep_poll_callback

@@ -84,7 +84,6 @@ def _say_where(
         "worker": rows if workload.worker is not None else -1,
         "size": rows if workload.size is not None else -1,
         "next_ready": slots,
-        "polled_by": slots,
         "why": 5 * slots * int(g.causes),
         "cause": len(CAUSES) * BUCKETS * int(g.causes),
         "tail": len(CAUSES) * BUCKETS * int(g.causes),

@@ -66,15 +66,20 @@ def run(g: Any) -> None:
         admit(g, queue_of(g, number))
 
 
-@jit_inline
+@jit_inside
 def _next_cpu(g: Any) -> int:
-    """Return the CPU that acts next; of several, the first."""
-    soonest, found = NEVER + 1, 0
-    for cpu in range(g.cpu_count):
-        at = cpu_of(g, cpu).next_at
-        if at < soonest:
-            soonest, found = at, cpu
-    return found
+    """Return the CPU that acts next, of several the first; and note when another one acts."""
+    soonest, found, g.others = cpu_of(g, 0).next_at, 0, NEVER
+    following = cpu_of(g, 0).following
+    while following != NOTHING:
+        c = cpu_of(g, following)
+        if c.next_at < soonest:
+            g.others = soonest
+            soonest, found = c.next_at, following
+        elif c.next_at < g.others:
+            g.others = c.next_at
+        following = c.following
+    return int(found)
 
 
 @jit_inside
@@ -106,27 +111,47 @@ def _act(g: Any, cpu: int) -> None:
     """End what is at its end, or take an interrupt; then look when there is more to do."""
     c = cpu_of(g, cpu)
     _charge(g, c)
-    left = _left(g, c)
-    if left == 0:
-        g.quiet = _quiet(g, c, cpu)
-        _finish(g, c, cpu)
-    elif c.context != HANDLER and g.now < g.end:
-        sliced = preemptible(g, c, c.context) and c.slice_end <= g.now
-        if c.due <= g.now or sliced:
-            take_interrupt(g, cpu, c.context)
-            c.due = next_interrupt(g, cpu)
+    if _left(g, c) == 0 or _interrupted(g, c, cpu):
+        while True:
+            quiet = _quiet(g, c)
+            g.quiet = quiet
+            _finish(g, c, cpu)
+            if quiet <= g.now:
+                break
+            c.context = choose(g, cpu)
+            if _left(g, c) > 0 or _quiet(g, c) <= g.now:
+                break
     _look_ahead(g, c, cpu)
 
 
+@jit_inside
+def _interrupted(g: Any, c: Any, cpu: int) -> bool:
+    """Take what is due; whether its handler ends before anything else can happen."""
+    if c.context == HANDLER or g.now >= g.end:
+        return False
+    sliced = preemptible(g, c, c.context) and c.slice_end <= g.now
+    if c.due > g.now and not sliced:
+        return False
+    taken = take_interrupt(g, cpu, c.context)
+    c.due = next_interrupt(g, cpu)
+    if not taken or not c.handler:
+        return False
+    c.context = HANDLER
+    until = g.now + c.waking + c.handler_left
+    if until >= _quiet(g, c):
+        return False
+    c.hardirq += c.handler_left
+    g.now = c.synced = until
+    c.waking = c.handler_left = 0
+    return True
+
+
 @jit_inline
-def _quiet(g: Any, c: Any, cpu: int) -> int:
+def _quiet(g: Any, c: Any) -> int:
     """Return before when this CPU is alone and undisturbed."""
     if c.fifo_waits:
         return NOTHING
-    quiet = min(c.due, g.end, c.slice_end)
-    for other in range(g.cpu_count):
-        if other != cpu:
-            quiet = min(quiet, cpu_of(g, other).next_at)
+    quiet = min(c.due, g.end, c.slice_end, g.others)
     if g.pending > 0:
         quiet = min(quiet, int64s_at(g.memory, g.memory_size)[g.heap_time_at])
     return int(quiet)

@@ -76,6 +76,7 @@ def enqueue(g: Any, cpu: int, task: int, in_thread: bool) -> None:
     c, t = cpu_of(g, cpu), task_of(g, task)
     if t.fifo:
         push(g, cpu_list(cpu, FIFO), task_node(g, task))
+        g.quiet = NOTHING
         if in_thread and not g.preemption:
             c.fifo_waits = 1
     elif c.running == NOTHING:
@@ -85,7 +86,7 @@ def enqueue(g: Any, cpu: int, task: int, in_thread: bool) -> None:
         push(g, cpu_list(cpu, WAITING), task_node(g, task))
         if c.slice_end == NEVER:
             c.slice_end = g.now + g.slice
-    g.quiet = NOTHING
+            g.quiet = min(g.quiet, c.slice_end)
 
 
 @jit_inside
@@ -171,8 +172,17 @@ def run_softirq(g: Any, cpu: int) -> None:
     if not pending or runs or c.bh_off != NOTHING or c.handler:
         return
     _unqueue_ksoftirqd(g, cpu, c)
-    c.passes, c.start_jiffy = 0, g.now // g.jiffy
+    c.passes, c.start_jiffy = 0, jiffies(g)
     _begin_softirq(g, c, PASS)
+
+
+@jit_inline
+def jiffies(g: Any) -> int:
+    """Return the number of jiffies since the start; a division only where they have changed."""
+    if not 0 <= g.now - g.jiffy_began < g.jiffy:
+        g.jiffies = g.now // g.jiffy
+        g.jiffy_began = g.jiffies * g.jiffy
+    return int(g.jiffies)
 
 
 @jit_inside
@@ -198,7 +208,8 @@ def _unqueue_ksoftirqd(g: Any, cpu: int, c: Any) -> None:
     t = task_of(g, c.ksoftirqd)
     if c.running == c.ksoftirqd:
         block(g, cpu, c.ksoftirqd)
-    elif remove(g, cpu_list(cpu, WAITING), task_node(g, c.ksoftirqd)):
+    else:
+        remove(g, cpu_list(cpu, WAITING), task_node(g, c.ksoftirqd))
         if first(g, cpu_list(cpu, WAITING)) == NOTHING:
             c.slice_end = NEVER
     t.asleep, t.pc, t.left = 1, ASLEEP, 0

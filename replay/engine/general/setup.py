@@ -76,6 +76,7 @@ def new_queues(policies: Sequence[Policy], host: Host, topology: Topology) -> An
         q["ring"], q["weight"] = own.ring, policy.weight
         q["repost_every"] = min(own.repost_every, half)
         q["repost_above"] = min(own.repost_above, own.ring // 2)
+        q["plain"] = q["repost_every"] == 1 and q["adaptive"] == 0
         q["defer"], q["timeout"] = policy.defer_hard_irqs, policy.gro_flush_timeout_ns
         q["suspend"], q["hooked"] = policy.irq_suspend_timeout_ns, policy.hooked
         threaded = own.threaded if policy.threaded is None else policy.threaded
@@ -84,6 +85,7 @@ def new_queues(policies: Sequence[Policy], host: Host, topology: Topology) -> An
         q["timer_cpu"] = q["polled_since"] = NOTHING
         for name in ("irq_due", "signal", "irq_at", "timer"):
             q[name] = NEVER
+    chain(queues, len(queues))
     return queues
 
 
@@ -136,6 +138,7 @@ def new_tasks(policy: Policy, host: Host, topology: Topology, queues: Any) -> An
     workers["cold"], workers["bed"] = 1, workers["cpu"]
     if policy.epoll_timeout_ns >= 0:
         workers["wakes_at"] = policy.epoll_timeout_ns
+    chain(tasks, len(workers))
     return tasks
 
 
@@ -153,7 +156,14 @@ def new_cpus(g: Any, topology: Topology, tasks: Any) -> Any:
     if g.background > 0 and g.background_period > 0:
         cpus["background_at"] = g.background_period
     cpus["to_idle"] = g.idle
+    chain(cpus, len(cpus))
     return cpus
+
+
+def chain(records: Any, count: int) -> None:
+    """Let each of the first `count` records name the one after it."""
+    records["following"] = np.arange(1, len(records) + 1)
+    records["following"][count - 1] = NOTHING
 
 
 def new_lists(cpus: int, queues: int, tasks: int) -> tuple[Any, Any]:

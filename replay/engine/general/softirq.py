@@ -26,6 +26,7 @@ from replay.engine.general.sched import (
     block,
     enable_bh,
     enqueue,
+    jiffies,
     leave_softirq,
     passes_quietly,
     rotate,
@@ -61,7 +62,7 @@ def _softirq(g: Any, c: Any, cpu: int, ksoftirqd: int) -> int:
                 continue
             c.bh_off = ksoftirqd
             c.budget = g.budget
-            c.deadline = g.now // g.jiffy + g.budget_jiffies
+            c.deadline = jiffies(g) + g.budget_jiffies
             move_all(g, cpu_list(cpu, POLL_LIST), cpu_list(cpu, TODO))
             _begin_next(g, c, cpu)
             if not passes_quietly(g, c, SOFTIRQ, g.poll):
@@ -114,7 +115,7 @@ def _polled(g: Any, c: Any, cpu: int) -> bool:
         else:
             c.leaving += arming
     c.budget -= work
-    if c.budget <= 0 or g.now // g.jiffy >= c.deadline:
+    if c.budget <= 0 or jiffies(g) >= c.deadline:
         g.squeezes += 1
         return False
     if first(g, cpu_list(cpu, TODO)) == NOTHING and first(g, cpu_list(cpu, AGAIN)) == NOTHING:
@@ -139,7 +140,7 @@ def _pass_ended(g: Any, c: Any, cpu: int, ksoftirqd: int) -> bool:
         if slice_is_over(g, c):
             rotate(g, cpu)
         return False
-    late = g.now // g.jiffy >= c.start_jiffy + g.softirq_jiffies
+    late = jiffies(g) >= c.start_jiffy + g.softirq_jiffies
     if late or c.passes >= MAX_SOFTIRQ_RESTART or c.need_resched:
         task_of(g, c.ksoftirqd).asleep = 0
         enqueue(g, cpu, c.ksoftirqd, False)

@@ -10,6 +10,9 @@ from replay.engine.accelerate import array_at, jit_inline
 
 NOTHING = -1
 
+#: No island has more: a request that is ready is noted as slot * CPUS + the CPU that polled it.
+CPUS = 4096
+
 # Who polls a queue
 NOBODY, NAPI, BUSY = 0, 1, 2
 # What a device's usecs count from: the first packet, the last one, the previous interrupt
@@ -34,8 +37,8 @@ def _record(*names: str) -> np.dtype[Any]:
 
 #: The island: what it costs, where its arrays lie, and what all CPUs share.
 ISLAND = _record(
-    # time, ns
-    *("now", "end", "quiet", "current"),  # quiet: before it nothing but the current CPU acts
+    # time, ns; the CPU that acts, before when nothing disturbs it, and when another one acts
+    *("now", "end", "current", "quiet", "others", "jiffies", "jiffy_began"),
     # the host's costs, ns
     *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "timer_start", "exit"),
     *("idle", "wake", "sleep", "epoll", "event", "transmit", "notify", "busy_poll"),
@@ -45,12 +48,13 @@ ISLAND = _record(
     # the policy of the threads and of softirqs
     *("budget", "budget_jiffies", "prefer", "usecs", "busy_budget", "busy", "busy_read"),
     *("epoll_timeout", "max_events", "hooked"),
+    "plain",  # answering a request has no consequence but its latency
     # addresses and sizes of arrays
     *("queues", "queue_count", "cpus", "cpu_count", "tasks", "task_count", "worker_count"),
     *("lists", "list_count", "links", "link_count", "dims", "itrs"),
     *("when", "service", "lost", "offered", "memory", "memory_size"),
     # where in the memory arrays begin
-    *("row_at", "worker_at", "size_at", "next_ready_at", "polled_by_at", "why_at", "tx_at"),
+    *("row_at", "worker_at", "size_at", "next_ready_at", "why_at", "tx_at"),
     *("tx_size", "cstate_at", "latency_at", "sizes_at", "sizes", "cause_at", "tail_at"),
     *("delivered_at", "started_at", "done_at", "times", "causes"),
     # closed arrivals: what follows whom, and a heap of those whose time is known
@@ -67,7 +71,8 @@ QUEUE = _record(
     # the policy of its NIC
     *("mode", "adaptive", "rx_delay", "rx_frames", "tx_delay", "tx_frames", "ring"),
     *("repost_every", "repost_above", "weight", "defer", "timeout", "suspend", "hooked"),
-    *("cpu", "thread"),  # thread: the task that polls it, or NOTHING
+    *("plain", "cpu", "following"),  # plain: descriptors go back at once, nobody moderates
+    "thread",  # the task that polls it, or NOTHING
     # packets: their slots are `slots`, `slots` + 1, ...; the rest counts from 0
     *("slots", "head", "known", "tail", "in_ring", "missing"),
     *("tx_base", "tx_first", "tx_last"),  # transmissions on their way or to be cleaned up
@@ -80,7 +85,7 @@ QUEUE = _record(
 )
 
 CPU = _record(
-    *("domain", "tx_queue", "ksoftirqd", "background"),
+    *("domain", "tx_queue", "ksoftirqd", "background", "following"),
     *("context", "task", "synced", "next_at", "due"),
     *("hardirq", "softirq", "kernel", "app", "other"),  # time spent
     *("idle_since", "to_idle"),
@@ -92,7 +97,7 @@ CPU = _record(
 )
 
 TASK = _record(
-    *("kind", "cpu", "pinned", "fifo", "napi", "asleep", "holds", "ipi_at"),
+    *("kind", "cpu", "pinned", "fifo", "napi", "asleep", "holds", "ipi_at", "following"),
     *("pc", "work", "left", "leaving", "in_exit", "queue"),
     # of a worker
     *("ready", "first_ready", "last_ready", "batch", "first_of_batch"),

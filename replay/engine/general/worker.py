@@ -6,7 +6,7 @@ from typing import Any
 
 from replay.engine import hooks
 from replay.engine.accelerate import int64s_at, jit_inline, jit_inside
-from replay.engine.general.answers import answer_request
+from replay.engine.general.answers import answer_request, bucket
 from replay.engine.general.busy import (
     BUSY_TOP,
     READ,
@@ -15,8 +15,8 @@ from replay.engine.general.busy import (
 )
 from replay.engine.general.device import poke, row_of
 from replay.engine.general.napi import start_timer
-from replay.engine.general.sched import ASLEEP, block, passes_quietly
-from replay.engine.general.state import APP, KERNEL, NOTHING, cpu_of, queue_of, task_of
+from replay.engine.general.sched import ASLEEP, block, passes_quietly, spend
+from replay.engine.general.state import APP, CPUS, KERNEL, NOTHING, cpu_of, queue_of, task_of
 from replay.units import BUSY_POLL_TICK, NEVER
 
 # Where a worker stands; from BUSY_TOP on it is in busy.py
@@ -49,6 +49,8 @@ def go_on_in_worker(g: Any, cpu: int, number: int) -> None:
                 continue
             t.left = g.timer_start
         elif t.pc == SERVE:
+            if g.plain:
+                _serve_quietly(g, c, t)
             if t.batch == 0:
                 t.pc = CALL
                 continue
@@ -121,7 +123,7 @@ def _suspends(g: Any, cpu: int, t: Any) -> bool:
 def _begin_request(g: Any, c: Any, t: Any) -> None:
     """Take the first request of the batch: its own time, cold caches, the way from its CPU."""
     memory = int64s_at(g.memory, g.memory_size)
-    slot = t.first_ready
+    slot, polled_by = t.first_ready // CPUS, t.first_ready % CPUS
     t.first_ready = memory[g.next_ready_at + slot]
     t.batch -= 1
     t.packet, t.started = slot, g.now
@@ -131,9 +133,43 @@ def _begin_request(g: Any, c: Any, t: Any) -> None:
     if t.cold:
         t.own += g.cold
         t.cold = 0
-    polled_by = memory[g.polled_by_at + slot]
     if polled_by != t.cpu:
         t.own += g.handoff if cpu_of(g, polled_by).domain == c.domain else g.far
+
+
+@jit_inside
+def _serve_quietly(g: Any, c: Any, t: Any) -> None:
+    """Serve requests of the batch for as long as nothing else can happen."""
+    if t.cold:
+        return
+    when, service = int64s_at(g.when, g.offered), int64s_at(g.service, g.offered)
+    memory = int64s_at(g.memory, g.memory_size)
+    now, quiet, code, left = g.now, g.quiet, t.first_ready, t.batch
+    total, low, high, after = 0, g.latency_low, g.latency_high, g.transmit
+    if t.first_of_batch:
+        after += g.notify
+    while left > 0:
+        slot = code // CPUS
+        own = service[slot]
+        if code % CPUS != t.cpu:
+            own += g.handoff if cpu_of(g, code % CPUS).domain == c.domain else g.far
+        done = now + own
+        if done + after >= quiet:
+            break
+        latency = done - when[slot]
+        memory[g.latency_at + bucket(latency)] += 1
+        total += latency
+        low, high = min(low, latency), max(high, latency)
+        now, after = done + after, g.transmit
+        code = memory[g.next_ready_at + slot]
+        left -= 1
+    if left < t.batch:
+        g.served += t.batch - left
+        g.latency_sum += total
+        g.latency_low, g.latency_high = low, high
+        t.batch, t.first_ready, t.first_of_batch = left, code, 0
+        spend(c, APP, now - g.now)
+        g.now = c.synced = now
 
 
 @jit_inline
