@@ -6,6 +6,7 @@ from typing import Any
 
 from replay.engine.accelerate import int64s_at, jit_inline, jit_inside
 from replay.engine.general.device import admit, row_of
+from replay.engine.general.lists import POLL_LIST, cpu_list, first
 from replay.engine.general.napi import ENDED, begin_poll, complete, go_on_polling, start_timer
 from replay.engine.general.sched import enable_bh, passes_quietly, schedule, slice_is_over
 from replay.engine.general.state import (
@@ -173,7 +174,8 @@ def _next_arrival(g: Any) -> int:
 @jit_inside
 def _skip_empty_polls(g: Any, c: Any, q: Any, t: Any) -> None:
     """Count the polls that end before anything can happen, all at once."""
-    if g.busy_poll == 0 or g.usecs == 0 or t.ready > 0:
+    pending = first(g, cpu_list(t.cpu, POLL_LIST)) != NOTHING  # left to ksoftirqd
+    if g.busy_poll == 0 or g.usecs == 0 or t.ready > 0 or pending:
         return
     when, memory = int64s_at(g.when, g.offered), int64s_at(g.memory, g.memory_size)
     until = min(t.limit, g.quiet, c.slice_end)
