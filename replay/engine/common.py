@@ -8,12 +8,14 @@ import numpy as np
 
 from replay.engine.accelerate import jit_in_place
 from replay.engine.arrivals import materialise
+from replay.engine.causes import CAUSES, Causes
 from replay.engine.constants import new_constants
 from replay.engine.histogram import BUCKETS, Histogram
 from replay.engine.outcome import CpuTime, Outcome, Times
 from replay.engine.packets import Packets, new_packets
 from replay.engine.ring import admit, refresh
 from replay.engine.state import new_state
+from replay.engine.tally import STRIDE
 from replay.engine.thread import live
 from replay.engine.workload import Workload, count_requests
 from replay.host import Host
@@ -22,9 +24,11 @@ from replay.progress import watch
 from replay.units import NEVER
 
 
-def replay_common(workload: Workload, policy: Policy, host: Host, *, times: bool) -> Outcome:
+def replay_common(
+    workload: Workload, policy: Policy, host: Host, *, times: bool, causes: bool = False
+) -> Outcome:
     """Replay a common island; `host` is as the policy finds it (see `costs_of`)."""
-    k = new_constants(workload, policy, host, times)
+    k = new_constants(workload, policy, host, times, causes)
     p = new_packets(workload, k)
     s = new_state()
     s.known = 0 if k.closed else len(p.when)
@@ -82,8 +86,16 @@ def _outcome(s: Any, p: Packets, k: Any, workload: Workload) -> Outcome:
             int(s.latency_high),
         ),
         poll_sizes=p.memory[k.sizes_at : k.delivered_at],
+        causes=_causes(p, k, served) if k.causes else None,
         times=_times(p, k, workload, packets) if k.times else None,
     )
+
+
+def _causes(p: Packets, k: Any, served: int) -> Causes:
+    """Return why requests waited; causes that took no time are not counted one by one."""
+    counts = p.memory[k.cause_at : k.tail_at].reshape(len(CAUSES), STRIDE)[:, :BUCKETS]
+    counts[:, 0] = served - counts[:, 1:].sum(axis=1)
+    return Causes(counts, p.memory[k.tail_at : k.served_at].reshape(BUCKETS, len(CAUSES)))
 
 
 def _times(p: Packets, k: Any, workload: Workload, packets: int) -> Times:

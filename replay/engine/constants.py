@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from replay.engine.histogram import BUCKETS, MAX_BITS
+from replay.engine.tally import KINDS, MOST_SERVED, RECORD, SERVED, STRIDE
 from replay.engine.workload import Workload
 from replay.host import Host
 from replay.policy import Policy
-from replay.units import MICROSECOND, MILLISECOND, NEVER
+from replay.units import MICROSECOND, MILLISECOND
 
 MAX_SOFTIRQ_TIME = 2 * MILLISECOND  # kernel/softirq.c
 
@@ -23,6 +24,7 @@ CONSTANTS = np.dtype(
             "closed",
             "glides",  # whether cycles may be replayed by `glide`
             "times",  # whether each packet's times are written
+            "causes",  # whether it is counted why each request waited
             "rx_delay",  # -1: no timer, frames only
             "rx_frames",
             "weight",
@@ -33,7 +35,6 @@ CONSTANTS = np.dtype(
             "budget",
             "prefer",
             "busy",
-            "max_events",
             "gro_batch",
             "pass_budget",  # netdev_budget
             "pass_jiffies",  # netdev_budget_usecs
@@ -75,6 +76,11 @@ CONSTANTS = np.dtype(
             "delivered_at",
             "started_at",
             "done_at",
+            # with causes (see tally.py)
+            "cause_at",  # of each cause, times by bucket
+            "tail_at",  # sums of each cause by the latency's bucket
+            "served_at",
+            "why_at",
             # closed arrivals: packets in the order they arrive, and which of the workload they are
             "when_at",
             "service_at",
@@ -91,7 +97,9 @@ CONSTANTS = np.dtype(
 )
 
 
-def new_constants(workload: Workload, policy: Policy, host: Host, times: bool) -> np.record:
+def new_constants(
+    workload: Workload, policy: Policy, host: Host, times: bool, causes: bool = False
+) -> np.record:
     """Return the numbers of a scenario. What the policy leaves open, the host says."""
     rx_usecs = host.rx_usecs if policy.rx_usecs is None else policy.rx_usecs
     rx_frames = host.rx_frames if policy.rx_frames is None else policy.rx_frames
@@ -101,6 +109,7 @@ def new_constants(workload: Workload, policy: Policy, host: Host, times: bool) -
     k.closed = workload.closed
     k.quiet_end = -1 if k.closed else k.end
     k.times = times
+    k.causes = causes
     k.rx_delay = rx_usecs * MICROSECOND if rx_usecs or not rx_frames else -1
     k.rx_frames = rx_frames
     k.weight = policy.weight
@@ -111,7 +120,6 @@ def new_constants(workload: Workload, policy: Policy, host: Host, times: bool) -
     k.budget = policy.busy_poll_budget
     k.prefer = policy.prefer_busy_poll
     k.busy = policy.busy_polls
-    k.max_events = policy.max_events or NEVER
     k.gro_batch = host.gro_batch
     k.jiffy = host.jiffy_ns
     k.pass_budget = policy.netdev_budget
@@ -140,7 +148,6 @@ def _glides(k: np.record) -> bool:
     return bool(
         plain
         and (unsqueezed or k.threaded)
-        and k.max_events == NEVER
         and (suspends or not k.busy)
         and (deferred or k.defer == 0)
         and k.rx_delay >= 0
@@ -162,12 +169,17 @@ _COSTS = (
 def _lay_out(k: np.record, packets: int) -> None:
     """Say where in the memory each array begins."""
     times, closed = packets * int(k.times), packets * int(k.closed)
+    causes = int(k.causes)
     sizes = {
         "latency": BUCKETS,
         "sizes": max(int(k.weight), int(k.budget)) + 1,
         "delivered": times,
         "started": times,
         "done": times,
+        "cause": causes * KINDS * STRIDE,
+        "tail": causes * KINDS * BUCKETS,
+        "served": causes * SERVED * MOST_SERVED,
+        "why": causes * RECORD * (packets + 1),
         "when": closed,
         "service": closed,
         "row": closed,

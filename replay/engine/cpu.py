@@ -8,6 +8,7 @@ from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.arrivals import materialise
 from replay.engine.ring import refresh, refresh_timers
 from replay.engine.state import APP, KSOFTIRQD, NAPI, NOBODY, SOFTIRQ
+from replay.engine.tally import COALESCING, TIMER
 from replay.units import NEVER
 
 # What was taken by `take_interrupt`
@@ -85,20 +86,22 @@ def take_interrupt(s: Any, k: Any) -> int:
     result = NOTHING
     if s.irq_at <= s.now:
         s.irqs += 1
+        since = s.irq_at - k.irq_latency
         s.armed, s.irq_due, s.irq_at = 0, NEVER, NEVER
         _handler(s, k, k.irq)
         if s.owner == NOBODY:
             s.interrupted = 1
-            result = schedule_napi(s)
+            result = schedule_napi(s, COALESCING, since)
         else:  # napi_schedule_prep
             s.missed = 1
     elif s.timer <= s.now:  # napi_watchdog
         s.timers += 1
+        since = s.timer - k.timer_latency
         s.timer = NEVER
         _handler(s, k, k.timer)
         if s.owner == NOBODY:
             s.prefer_bit = 0
-            result = schedule_napi(s)
+            result = schedule_napi(s, TIMER, since)
     elif s.wakes_at <= s.now:
         s.wakes_at = NEVER
         _handler(s, k, k.timer)
@@ -114,9 +117,10 @@ def take_interrupt(s: Any, k: Any) -> int:
 
 
 @jit_inline
-def schedule_napi(s: Any) -> int:
+def schedule_napi(s: Any, why: int, since: int) -> int:
     """NAPI owns the queue from now on, in a softirq that begins anew."""
     s.owner = NAPI
+    s.why, s.since, s.polled_since = why, since, -1
     begin_softirq(s)
     return NAPI_SCHEDULED
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from replay.engine.accelerate import jit_inline
 from replay.engine.packets import at, packets
+from replay.engine.tally import COALESCING, CPU, TIMER, note
 from replay.engine.workload import Int64s
 from replay.units import NEVER
 
@@ -25,16 +26,21 @@ class Cycle(NamedTuple):
     most: int
     limit: int
     before: int  # from the interrupt until its poll looks at the ring
+    poll: int
     packet: int
     after: int  # from the last packet's end until NAPI is left
     weight: int
     delay: int
     pause: int
     latency: int
+    causes: bool
+    why: int  # the cause of what this interrupt ends
+    why_at: int
+    gro_batch: int
 
 
 @jit_inline
-def new_cycle(s: Any, k: Any, limit: int) -> Cycle:
+def new_cycle(s: Any, k: Any, limit: int, causes: bool) -> Cycle:
     """Return the cycle of napi_watchdog where the policy defers, of the device's otherwise."""
     p = packets(k)
     deferred = k.defer > 0
@@ -46,13 +52,29 @@ def new_cycle(s: Any, k: Any, limit: int) -> Cycle:
         max(k.defer - 1, 0),
         limit,
         (k.timer if deferred else k.irq) + k.poll,
+        k.poll,
         k.packet,
         k.exit + (k.timer_start if deferred else 0),
         k.weight,
         -NEVER if deferred else k.rx_delay,
         k.timeout if deferred else 0,
         k.timer_latency if deferred else k.irq_latency,
+        causes,
+        TIMER if deferred else COALESCING,
+        k.why_at,
+        k.gro_batch,
     )
+
+
+@jit_inline
+def note_all(s: Any, c: Cycle, why: Any, t: int, first: int, beyond: int) -> None:
+    """Hand the packets of a poll that ends at `t` to the stack, a batch after the other."""
+    t -= (beyond - first) * c.packet
+    while first < beyond:
+        batch = min(c.gro_batch, beyond - first)
+        first += batch
+        t += batch * c.packet
+        note(s, c.memory, c.why_at, first, why, t)
 
 
 @jit_inline
@@ -103,6 +125,8 @@ def interrupt(s: Any, c: Cycle, due: int, head: int) -> tuple[bool, int, int, in
     s.count = c.most
     s.polled_at = t
     c.memory[at(c.sizes_at + packet - head)] += 1
+    if c.causes:
+        note_all(s, c, (c.why, due - c.latency, due + c.before - c.poll), t, head, packet)
     return True, end, next_due, packet, found
 
 
@@ -157,6 +181,7 @@ def look(
     accounts from s.now and s.head on.
     """
     fewer, t, one, found = drain(c, now + k.busy_poll, head, k.budget)
+    first_end = t
     usual = fewer and t <= due
     watchdog = min(t + c.pause + c.latency, c.limit)
     fewer, t, two, more = drain(c, t + k.timer_start + k.busy_poll, one, k.budget)
@@ -164,6 +189,7 @@ def look(
     watchdog = min(t + c.pause + c.latency, c.limit)
     found += more
     end, three, polled_at, count = t + k.timer_start, two, t, c.most
+    second_end = t
     usual = usual and end <= watchdog
     softirq = 0
     resumes = found == 0
@@ -178,6 +204,12 @@ def look(
         usual = usual and count >= 0 and end <= watchdog
     if not usual:
         return False, now, due, head, 0
+    if c.causes:
+        note_all(s, c, (CPU, now, now), first_end, head, one)
+        note_all(s, c, (CPU, now, now), second_end, one, two)
+        if resumes:
+            resumed = second_end + k.timer_start
+            note_all(s, c, (CPU, resumed, resumed), polled_at, two, three)
     c.memory[at(c.sizes_at + one - head)] += 1
     c.memory[at(c.sizes_at + two - one)] += 1
     s.polls += 2

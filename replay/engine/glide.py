@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from replay.engine.accelerate import bit_length, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.cycle import disturbed, interrupt, look, new_cycle, skip_empty
-from replay.engine.histogram import MAX_BITS, SUB_BITS
 from replay.engine.packets import at, packets
 from replay.engine.ring import refresh
 from replay.engine.state import (
@@ -28,25 +25,10 @@ from replay.engine.state import (
     SUSPENDING,
     WAKING,
 )
+from replay.engine.tally import MOST_SERVED, SERVED, bucket_within, explain_all
 from replay.units import NEVER
 
 _LANES = 4  # packets of a poll that `drain` looks at, at least
-
-
-@jit_inline
-def bucket(latency: int) -> int:
-    """Return the histogram's bucket of a latency (see histogram.py)."""
-    clipped = min(latency, (1 << MAX_BITS) - 1)
-    shift = max(bit_length(clipped) - SUB_BITS, 0)
-    return int((shift << (SUB_BITS - 1)) + (clipped >> shift))
-
-
-@jit_inline
-def _bucket(latency: int) -> int:
-    """Return the same for a latency that the histogram holds."""
-    exponent = np.float64(latency | ((1 << SUB_BITS) >> 1)).view(np.int64) >> 52
-    shift = exponent - (1022 + SUB_BITS)
-    return int((shift << (SUB_BITS - 1)) + (latency >> shift))
 
 
 @jit_inline
@@ -90,6 +72,18 @@ def _limit(s: Any, k: Any) -> int:
 
 @jit_inside
 def glide(s: Any, k: Any) -> None:
+    """Replay cycles where nobody asks for causes."""
+    _glide(s, k, False)
+
+
+@jit_inside
+def glide_with_causes(s: Any, k: Any) -> None:
+    """Replay cycles, and note why each request waited."""
+    _glide(s, k, True)
+
+
+@jit_inline
+def _glide(s: Any, k: Any, causes: bool) -> None:
     """Replay cycle after cycle from a sleep or a call of epoll_wait up to an unusual step."""
     if not _usual(s, k):
         return
@@ -99,11 +93,13 @@ def glide(s: Any, k: Any) -> None:
     p = packets(k)
     when, service, memory = p.when, p.service, p.memory
     deferred, looks = k.defer > 0, k.busy != 0
-    c = new_cycle(s, k, limit)
+    c = new_cycle(s, k, limit, causes)
     s.polled_at = -1
     transmit, event_cost, epoll, wake = k.transmit, k.event, k.epoll, k.wake
     sleep, idle, first_transmit = k.sleep, k.idle, k.transmit + k.notify
     latency_at = k.latency_at
+    explained, all_explained = k.served_at, k.served_at + SERVED * MOST_SERVED
+    woken = s.woken
     # what changes
     now, stage = s.now, s.stage
     until = now + s.left
@@ -168,6 +164,7 @@ def glide(s: Any, k: Any) -> None:
                 if until > due:
                     break
             now = until
+            woken = now
         stage, until = RETURNING, now + event_cost * ready
         if looks:
             if ready > s.unseen:
@@ -202,7 +199,7 @@ def glide(s: Any, k: Any) -> None:
                 serving += 1
                 continue
             batch -= 1
-            done = now + value
+            begun, done = now, now + value
             until = done + sending
             app += value + sending
             if until > due:
@@ -212,6 +209,7 @@ def glide(s: Any, k: Any) -> None:
                     )
                     if done > due:
                         stage, until = SERVING, done
+                        s.begun = begun
                         app -= sending
                         break
                 until = done + sending
@@ -221,7 +219,16 @@ def glide(s: Any, k: Any) -> None:
                         s, c, now, until, due, head, ready, irqs
                     )
             latency = done - when[at(serving)]
-            memory[at(latency_at + _bucket(latency))] += 1
+            memory[at(latency_at + bucket_within(latency))] += 1
+            if causes:
+                memory[at(explained)] = serving
+                memory[at(explained + 1)] = begun
+                memory[at(explained + 2)] = woken
+                memory[at(explained + 3)] = done
+                explained += SERVED
+                if explained == all_explained:
+                    explain_all(s, k, explained)
+                    explained = k.served_at
             total += latency
             if latency < low or latency > high:
                 low, high = min(low, latency), max(high, latency)
@@ -234,6 +241,9 @@ def glide(s: Any, k: Any) -> None:
         if until > due:
             break
         until = now + epoll
+    if causes:
+        s.woken = woken
+        explain_all(s, k, explained)
     # Write back. What is neither sleep nor counted otherwise was spent in epoll_wait
     served -= batch
     if stage == SERVING:

@@ -29,8 +29,8 @@ def replay_island(
     """
     policies = [policy] if isinstance(policy, Policy) else list(policy)
     found = costs_of(policies[0], host)
-    if topology.single and is_common(policies[0], found) and not causes:
-        return replay_common(workload, policies[0], found, times=times)
+    if topology.single and is_common(policies[0], found):
+        return replay_common(workload, policies[0], found, times=times, causes=causes)
     from replay.engine.general import replay_general  # compiles a lot: only where it is needed
 
     return replay_general(workload, policies, host, topology, times=times, causes=causes)
@@ -44,6 +44,7 @@ def is_common(policy: Policy, host: Host) -> bool:
         and (policy.adaptive or host.adaptive) == "off"
         and not (threaded and (policy.napi_thread or host.napi_thread) != "fifo")
         and not policy.busy_read_usecs
+        and not policy.max_events
         and policy.epoll_timeout_ns != 0
         and not policy.hooked
         and not host.tx_completions

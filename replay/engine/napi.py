@@ -15,6 +15,7 @@ from replay.engine.state import (
     SOFTIRQ,
     THROTTLED,
 )
+from replay.engine.tally import note_here
 
 MAX_SOFTIRQ_RESTART = 10  # kernel/softirq.c
 
@@ -57,6 +58,8 @@ def poll(s: Any, k: Any, kind: int, cost: int, budget: int) -> int:
     """Poll once, in NAPI or in a busy loop. Returns the packets taken, at most `budget`."""
     p = packets(k)
     s.handed = s.head
+    if s.polled_since < 0:
+        s.polled_since = s.now
     work, ended = _take_quietly(s, k, kind, cost, budget)
     if not ended:
         work = _take_disturbed(s, k, kind, cost if work < 0 else 0, max(work, 0), budget)
@@ -105,6 +108,11 @@ def _take_quietly(s: Any, k: Any, kind: int, cost: int, budget: int) -> tuple[in
         for handed in range(first, s.handed):
             among = ((handed - first) // k.gro_batch + 1) * k.gro_batch
             p.memory[k.delivered_at + handed] = begin + min(among, packet - first) * cost_each
+    if k.causes:
+        handed = first
+        while handed < s.handed:
+            handed = min(handed + k.gro_batch, packet)
+            note_here(s, k, handed, begin + (handed - first) * cost_each)
     s.head = packet
     s.delivered += packet - first
     if requests > 0:
@@ -136,6 +144,8 @@ def _take_disturbed(s: Any, k: Any, kind: int, cost: int, work: int, budget: int
 def _hand_over(s: Any, k: Any) -> None:
     """gro_normal_list: the stack has the packets, whoever waits for them wakes up."""
     p = packets(k)
+    if k.causes and s.head > s.handed:
+        note_here(s, k, s.head, s.now)
     for packet in range(s.handed, s.head):
         if p.lost[packet]:
             continue

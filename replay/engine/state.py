@@ -37,6 +37,10 @@ STATE = np.dtype(
             "last_lost",  # the last packet that was dropped
             "interrupted",  # an interrupt scheduled NAPI, no poll has looked yet
             "handed",  # packets before this one were handed to the stack
+            # why NAPI polls: an index in CAUSES, since when; when its first poll began, -1: not yet
+            "why",
+            "since",
+            "polled_since",
             # NAPI
             "owner",
             "missed",
@@ -65,6 +69,10 @@ STATE = np.dtype(
             "stage",  # what the thread does
             "left",  # of it, the CPU time that it still takes
             "called",  # when epoll_wait was called
+            "woken",  # when the thread was last back from its sleep
+            "begun",  # when the request at `serving` was begun
+            "noted",  # the size of the records of tally.py, and of those that are not needed
+            "explained",
             "batch",  # requests that epoll_wait returned and that were not begun
             "notify",  # what the next transmission costs more, as the first of its batch
             "serving",  # the next packet to look at for a request to serve

@@ -14,7 +14,7 @@ from replay.engine.cpu import (
     spend_quietly,
     take_interrupt,
 )
-from replay.engine.glide import bucket, glide
+from replay.engine.glide import glide, glide_with_causes
 from replay.engine.napi import complete, poll, run_napi
 from replay.engine.packets import packets
 from replay.engine.ring import refresh, refresh_timers, row_of, thread_due
@@ -35,6 +35,7 @@ from replay.engine.state import (
     SUSPENDING,
     WAKING,
 )
+from replay.engine.tally import CPU, bucket, explain
 from replay.units import BUSY_POLL_TICK, NEVER
 
 
@@ -93,7 +94,9 @@ def _interrupted(s: Any, k: Any) -> None:
 def live(s: Any, k: Any) -> None:
     """Live from the first sleep to the trace's end."""
     while not s.over:
-        if k.glides:
+        if k.glides and k.causes:
+            glide_with_causes(s, k)
+        elif k.glides:
             glide(s, k)
         _step(s, k)
 
@@ -132,12 +135,13 @@ def _step(s: Any, k: Any) -> None:
 @jit_inline
 def _look_for_events(s: Any, k: Any) -> None:
     """epoll_wait looks for events: awoken, called, or about to sleep."""
+    if s.stage == WAKING:
+        s.woken = s.now
     if s.stage == CALLING and s.ready == 0 and s.napi_id:
         _busy_loop(s, k)
     if s.ready > 0:
-        s.batch = min(s.ready, k.max_events)
-        s.ready -= s.batch
-        s.stage, s.left = RETURNING, k.event * s.batch
+        s.stage, s.batch, s.left = RETURNING, s.ready, k.event * s.ready
+        s.ready = 0
     elif s.stage == DOZING:
         s.stage = ASLEEP
     elif s.stage == CALLING and (k.epoll_timeout < 0 or s.now < s.called + k.epoll_timeout):
@@ -201,7 +205,7 @@ def _serve_next(s: Any, k: Any) -> None:
     if k.times:
         p.memory[k.started_at + row_of(k, packet)] = s.now
     s.batch -= 1
-    s.serving = packet
+    s.serving, s.begun = packet, s.now
     s.stage, s.left = SERVING, p.service[packet]
 
 
@@ -211,7 +215,7 @@ def _serve_undisturbed(s: Any, k: Any, batch: int) -> int:
     p = packets(k)
     when, service, lost, memory = p.when, p.service, p.lost, p.memory
     now, packet, quiet = s.now, s.serving, s.quiet
-    times, transmit = k.times, k.transmit + s.notify
+    times, causes, transmit = k.times, k.causes, k.transmit + s.notify
     total, low, high = 0, s.latency_low, s.latency_high
     served = 0
     while served < batch:
@@ -224,6 +228,8 @@ def _serve_undisturbed(s: Any, k: Any, batch: int) -> int:
         if times:
             memory[k.started_at + packet] = now
             memory[k.done_at + packet] = done
+        if causes:
+            explain(s, k, packet, now, done)
         now, transmit = until, k.transmit
         latency = done - when[packet]
         memory[k.latency_at + bucket(latency)] += 1
@@ -248,6 +254,8 @@ def _sent(s: Any, k: Any) -> None:
     packet = s.serving
     if k.times:
         p.memory[k.done_at + row_of(k, packet)] = s.now
+    if k.causes:
+        explain(s, k, packet, s.begun, s.now)
     latency = s.now - p.when[packet]
     p.memory[k.latency_at + bucket(latency)] += 1
     s.latency_sum += latency
@@ -269,6 +277,7 @@ def _busy_loop(s: Any, k: Any) -> None:
     while True:
         if not grabbed and s.owner == NOBODY:
             grabbed, s.owner = True, BUSY
+            s.why, s.since, s.polled_since = CPU, s.now, s.now
         if grabbed:
             if k.usecs > 0:
                 _skip_empty_polls(s, k, limit)
@@ -297,7 +306,7 @@ def _busy_loop(s: Any, k: Any) -> None:
             # A softirq polls before epoll_wait forgets the NAPI, a NAPI thread after it
             if k.threaded:
                 s.napi_id = 0
-            schedule_napi(s)
+            schedule_napi(s, CPU, s.now)
             run_napi(s, k)
             if not k.threaded:
                 s.napi_id = 0
@@ -346,5 +355,5 @@ def _stop(s: Any, k: Any) -> None:
     elif skip:
         s.owner = NOBODY
         return
-    schedule_napi(s)
+    schedule_napi(s, CPU, s.now)
     run_napi(s, k)

@@ -32,7 +32,7 @@ def replay(
     services = np.array(service or [0] * len(arrivals), np.int64)
     workload = Workload(np.array(arrivals, np.int64), services, duration)
     host = replace(ZERO_COST, **{"ring": 16_384, **costs})
-    outcome = replay_island(workload, policy, host, times=True)
+    outcome = replay_island(workload, policy, host, times=True, causes=True)
     assert_equal(outcome, replay_naively(workload, policy, host))
     return outcome
 
