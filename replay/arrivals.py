@@ -95,21 +95,15 @@ def offered(
     load. With `sizes` the packets' bytes are there too, 0 where not recorded. Raises TraceError
     where there is nothing to replay, or no answer to wait for.
     """
-    rows = count = last = 0
-    for _, (kind, at) in _by_chunk(trace, {"arrival_ns": -1}):
-        rows += len(kind)
-        count += int(np.count_nonzero(kind != PacketKind.TX))
-        last = int(at[-1])
-    if not count:
-        raise TraceError(f"{trace.name}: holds no received packet: nothing to replay")
+    rows, last = trace.last_arrival()
     duration = int(number(trace, "duration_ns") or last + 1)
     if duration > LONGEST_NS:
         raise TraceError(
             f"{trace.name}: lasts {duration // SECOND:,} s; a replay lasts {SHORTEST_NS} ns to"
             f" {LONGEST_NS // SECOND:,} s: cut the capture to the time of interest"
         )
-    arrival, service = zeros(count), zeros(count)
-    size = zeros(count) if sizes else None
+    arrival, service = zeros(rows), zeros(rows)
+    size = zeros(rows) if sizes else None
     columns = {"arrival_ns": -1, "service_ns": -1} | ({"length": 0} if sizes else {})
     before = end = services_seen = 0
     for base, (kind, at, seen, *length) in _by_chunk(trace, columns):
@@ -128,6 +122,8 @@ def offered(
         service[start:end] = np.where(request, own, -1)
         if size is not None:
             size[start:end] = length[0]
+    if not end:
+        raise TraceError(f"{trace.name}: holds no received packet: nothing to replay")
     if duration < SHORTEST_NS:
         raise TraceError(
             f"{trace.name}: lasts {duration} ns, all packets at one instant: there is no rate to"
@@ -144,12 +140,12 @@ def offered(
                 )
             parent = think = None
     work = Workload(
-        arrival_ns=arrival,
-        service_ns=service,
+        arrival_ns=arrival[:end],
+        service_ns=service[:end],
         duration_ns=max(1, round(duration / load)),
         parent=parent,
         think_ns=None if think is None else _faster(think, load),
-        size=size,
+        size=None if size is None else size[:end],
     )
     return Offered(work, trace, services_seen, load)
 

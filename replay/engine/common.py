@@ -57,7 +57,7 @@ def _outcome(s: Any, p: Packets, k: Any, workload: Workload) -> Outcome:
     return Outcome(
         duration_ns=workload.duration_ns,
         packets=packets,
-        requests=count_requests(p.service[:packets]),
+        requests=count_requests(p.service[:packets]) if k.closed else workload.requests,
         delivered=int(s.delivered),
         dropped=int(s.dropped),
         left=packets - int(s.delivered) - int(s.dropped),

@@ -64,6 +64,16 @@ class Trace:
         """What was lost; schema GAPS."""
         return _read_table(self.path, "gaps")
 
+    def last_arrival(self) -> tuple[int, int]:
+        """Return how many packets there are and when the last one arrived; 0, 0 for none."""
+        reader = _open_table(self.path, "packets", ["arrival_ns"])
+        for number in reversed(range(reader.num_record_batches)):
+            batch = _batch(self.path, "packets", reader, number)
+            if len(batch):
+                at = int64s(batch.column("arrival_ns").slice(len(batch) - 1), 0)
+                return int(reader.count_rows()), int(at[0])
+        return 0, 0
+
     def packets_by_chunk(self, *names: str) -> Iterator[pa.RecordBatch]:
         """Yield these columns of the packets in chunks, of which only one is in memory."""
         yield from _read_chunks(self.path, "packets", names)
@@ -227,15 +237,20 @@ def _nulls(count: int, kind: pa.DataType) -> pa.ChunkedArray:
     return pa.chunked_array([*whole, some[: count - CHUNK * len(whole)]], kind)
 
 
+def _batch(folder: Path, name: str, reader: Any, number: int) -> pa.RecordBatch:
+    """Return one batch of a table."""
+    try:
+        return reader.get_batch(number)
+    except (OSError, pa.ArrowException) as error:
+        raise TraceError(f"{folder}/{name}.arrow: cut or not an Arrow file: {error}") from None
+
+
 def _read_chunks(folder: Path, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yield these columns of a table in chunks of at most CHUNK rows, none of them empty."""
     reader = _open_table(folder, name, columns)
     fields = [TABLES[name].field(it) for it in columns]
     for number in range(reader.num_record_batches):
-        try:
-            batch = reader.get_batch(number)
-        except (OSError, pa.ArrowException) as error:
-            raise TraceError(f"{folder}/{name}.arrow: cut or not an Arrow file: {error}") from None
+        batch = _batch(folder, name, reader, number)
         for start in range(0, len(batch), CHUNK):
             part = batch.slice(start, CHUNK)
             held = [
