@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import jit_in_place, jit_inline
 from replay.engine.arrivals import materialise
 from replay.engine.causes import CAUSES, Causes
 from replay.engine.constants import new_constants
+from replay.engine.glide import glide, glide_with_causes
 from replay.engine.histogram import BUCKETS, Histogram
 from replay.engine.outcome import CpuTime, Outcome, Times
 from replay.engine.packets import Packets, new_packets
 from replay.engine.ring import admit, refresh
 from replay.engine.state import new_state
 from replay.engine.tally import STRIDE
-from replay.engine.thread import live
+from replay.engine.thread import step
 from replay.engine.workload import Workload, count_requests
 from replay.host import Host
 from replay.policy import Policy
@@ -34,16 +35,42 @@ def replay_common(
     s.known = 0 if k.closed else len(p.when)
     s.pending = int(np.count_nonzero(workload.parent < 0)) if workload.parent is not None else 0
     watch(lambda: int(s.now) / workload.duration_ns)
-    _run(s, k)
+    (_run_with_causes if causes else _run)(s, k)
     return _outcome(s, p, k, workload)
 
 
 @jit_in_place
 def _run(s: Any, k: Any) -> None:
-    """Replay to the end, then look once more at who got into the ring."""
+    """Replay to the end: glide as far as that goes, then take a step, over and over."""
+    _begin(s, k)
+    while not s.over:
+        if k.glides:
+            glide(s, k)
+        step(s, k)
+    _end(s, k)
+
+
+@jit_in_place
+def _run_with_causes(s: Any, k: Any) -> None:
+    """The same with causes, compiled only where they are asked for."""
+    _begin(s, k)
+    while not s.over:
+        if k.glides:
+            glide_with_causes(s, k)
+        step(s, k)
+    _end(s, k)
+
+
+@jit_inline
+def _begin(s: Any, k: Any) -> None:
+    """No request was served yet; the first packet may interrupt."""
     s.latency_low = NEVER
     refresh(s, k)
-    live(s, k)
+
+
+@jit_inline
+def _end(s: Any, k: Any) -> None:
+    """Look once more at who got into the ring."""
     s.now = k.end - 1
     materialise(s, k, s.now)
     admit(s, k)

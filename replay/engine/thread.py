@@ -14,7 +14,6 @@ from replay.engine.cpu import (
     spend_quietly,
     take_interrupt,
 )
-from replay.engine.glide import glide, glide_with_causes
 from replay.engine.napi import complete, poll, run_napi
 from replay.engine.packets import packets
 from replay.engine.ring import refresh, refresh_timers, row_of, thread_due
@@ -91,18 +90,7 @@ def _interrupted(s: Any, k: Any) -> None:
 
 
 @jit_inside
-def live(s: Any, k: Any) -> None:
-    """Live from the first sleep to the trace's end."""
-    while not s.over:
-        if k.glides and k.causes:
-            glide_with_causes(s, k)
-        elif k.glides:
-            glide(s, k)
-        _step(s, k)
-
-
-@jit_inline
-def _step(s: Any, k: Any) -> None:
+def step(s: Any, k: Any) -> None:
     """End what the thread does, with all that can happen meanwhile; begin what follows."""
     stage = s.stage
     if stage == ASLEEP:
