@@ -29,7 +29,7 @@ def islands(draw: st.DrawFn) -> tuple[Workload, list[Policy], Host, Topology]:
     return draw(wide_workloads(topology)), nics, draw(wide_hosts()), topology
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(islands())
 def test_islands_equal_the_reference(
     island: tuple[Workload, list[Policy], Host, Topology],
