@@ -78,7 +78,7 @@ def test_every_place_reaches_the_question(folder: Path) -> None:
     assert "the copies' flows are hashed anew" in done.stderr
 
 
-HOOK = "def after_poll(timeout_ns, work, count):\n    return 7_000\n"
+HOOK = "def after_poll(timeout_ns, work, count):\n    return 500_000\n"
 
 
 def test_each_policy_is_replayed_with_hooks_too(
@@ -125,7 +125,7 @@ def test_hooks_decide_in_their_rows_alone(folder: Path) -> None:
     counts = {name: (row["irqs"], row["timers"]) for name, row in rows.items()}
     assert counts["base:weight=63"][1] == 0 < counts["base:weight=63~mine"][1]
     assert counts["base:weight=63~mine"][0] < counts["base:weight=63"][0]
-    assert counts["defer20~mine"][1] > 2 * counts["defer20"][1] > 0
+    assert 0 < counts["defer20~mine"][1] < counts["defer20"][1] / 2
 
 
 @pytest.mark.parametrize(
