@@ -57,8 +57,8 @@ class Cpu:
         return ("task", self.running) if self.running else ("idle", None)
 
     def idle(self) -> bool:
-        """Whether a thread woken elsewhere would find this CPU free."""
-        return self.choose()[0] == "idle" and not self.ipis and not self.fifo
+        """idle_cpu: no thread runs or is about to; a handler or a softirq may."""
+        return self.running is None and not self.ipis and not self.fifo
 
     def remaining(self) -> int:
         context, task = self.choose()

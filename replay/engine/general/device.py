@@ -134,6 +134,8 @@ def repost(g: Any, q: Any) -> None:
     if q.repost_above >= 0 and q.missing > q.repost_above:
         admit(g, q)
         q.missing = 0
+        if q.armed:
+            refresh(g, q)
 
 
 @jit_inside
@@ -179,7 +181,8 @@ def coalesce(g: Any, q: Any) -> int:
     when = int64s_at(g.when, g.offered)
     memory = int64s_at(g.memory, g.memory_size)
     first, signal = NEVER, NEVER
-    if q.head < q.known:
+    receives = q.head < q.known and (q.in_ring > 0 or q.missing < q.ring)
+    if receives:
         first = when[q.slots + q.head]
     if q.tx_first < q.tx_last:
         first = min(first, memory[_tx(g, q, q.tx_first)])
@@ -190,7 +193,7 @@ def coalesce(g: Any, q: Any) -> int:
     elif q.mode == GAP:
         signal = max(first, q.last_signal + q.rx_delay)
     else:
-        if q.head < q.known:
+        if receives:
             signal = _coalesce_received(g, q)
         if q.tx_first < q.tx_last:
             signal = min(signal, _coalesce_transmitted(g, q))

@@ -63,11 +63,9 @@ def choose(g: Any, cpu: int) -> int:
 
 @jit_inside
 def is_idle(g: Any, cpu: int) -> bool:
-    """Whether a thread woken elsewhere would find this CPU free."""
-    c = cpu_of(g, cpu)
-    busy = c.handler or c.bh_off != NOTHING or c.in_softirq or c.running != NOTHING
+    """idle_cpu: no thread runs or is about to; a handler or a softirq may."""
     waits = first(g, cpu_list(cpu, FIFO)) != NOTHING or first(g, cpu_list(cpu, IPIS)) != NOTHING
-    return not (busy or waits)
+    return bool(cpu_of(g, cpu).running == NOTHING and not waits)
 
 
 @jit_inside
