@@ -171,8 +171,8 @@ def notes_on_islands(asked: Sequence[Scenario], *, per_queue: bool) -> list[str]
         island.queues: None for item in asked for island in item.islands if len(island.queues) > 1
     }
     return [
-        f"queues {', '.join(map(str, queues))} share CPUs, workers or NAPI threads: where they do,"
-        f" the row of queue {queues[0]} is that of all of them"
+        f"queues {', '.join(map(str, queues))} share CPUs, workers or NAPI threads: cpu% in their"
+        " rows is that of all of them"
         for queues in shared
     ]
 
@@ -204,7 +204,13 @@ def present(
     for island, outcome in zip(islands, outcomes, strict=True):  # merged as they come: they are big
         whole = outcome if whole is None else whole.merge(outcome)
         if per_queue:
-            queues.append(summary(outcome, offered=island.requests, queue=island.queues[0]))
+            seen = outcome.queues or (outcome,)
+            shared = len(seen) > 1
+            for queue, part in zip(island.queues, seen, strict=True):
+                row = summary(
+                    part, offered=part.requests if shared else island.requests, queue=queue
+                )
+                queues.append(replace(row, epoll_returns=None, squeezes=None) if shared else row)
     assert whole is not None
     idle = whole.cpu.idle + scenario.idle_cpus * whole.duration_ns
     whole = replace(whole, cpu=replace(whole.cpu, idle=idle))

@@ -247,7 +247,8 @@ def test_queues_that_share_a_cpu_are_one_island(
     assert packed[3].queue_cpu == (0, 0, 1)
     assert len(packed[3].cpu_domain) == 4
     rows = {row.queue: row for row in result.rows if row.policy == "base:weight=64+base:weight=16"}
-    assert set(rows) == {None, 0, 2}
+    assert set(rows) == {None, 0, 1, 2}
+    assert (rows[1].epoll_returns, rows[2].epoll_returns is None) == (None, False)
     # Two of the four CPUs do nothing: they are idle all the time.
     assert rows[None].cpu_pct["idle"] == pytest.approx(
         (rows[0].cpu_pct["idle"] + rows[2].cpu_pct["idle"] + 200) / 4

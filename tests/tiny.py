@@ -156,7 +156,7 @@ def answer_by_rule(
     irqs = 0 if policy.defers else packets
     busy = CpuTime(hardirq=irqs * host.irq_ns, softirq=packets * host.packet_ns, app=app)
     duration, cpus = workload.duration_ns, len(topology.cpu_domain)
-    return Outcome(
+    outcome = Outcome(
         duration_ns=duration,
         packets=packets,
         requests=requests,
@@ -177,6 +177,8 @@ def answer_by_rule(
         poll_sizes=np.array([3, packets], np.int64),
         causes=causes_by_rule(spread) if causes else None,
     )
+    queues = len(topology.queue_cpu)
+    return replace(outcome, queues=(outcome,) * queues) if queues > 1 else outcome
 
 
 def causes_by_rule(latencies: npt.NDArray[np.int64]) -> Causes:

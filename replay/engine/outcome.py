@@ -64,12 +64,22 @@ class Outcome:
     squeezes: int = 0  # softirqs that ended for their budget or their time (time_squeeze)
     causes: Causes | None = None
     times: Times | None = field(default=None, compare=False)
+    #: What each queue of a shared island saw; CPU time, epoll and squeezes are the island's.
+    queues: tuple[Outcome, ...] = field(default=(), compare=False)
 
     def merge(self, other: Outcome) -> Outcome:
         """Return both islands' results together: counters, CPU times and histograms add."""
         values = {}
         for item in fields(self):
-            if item.name in ("duration_ns", "cpu", "latency", "poll_sizes", "causes", "times"):
+            if item.name in (
+                "duration_ns",
+                "cpu",
+                "latency",
+                "poll_sizes",
+                "causes",
+                "times",
+                "queues",
+            ):
                 continue
             values[item.name] = getattr(self, item.name) + getattr(other, item.name)
         cpu = CpuTime(

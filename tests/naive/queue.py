@@ -88,7 +88,7 @@ class Queue:
             return
         arrivals = [int(self.island.arrival[packet]) for packet in self.ring]
         first = min([*arrivals[:1], *list(self.sent)[:1]])
-        if self.policy.hooked:
+        if self.policy.hooked and self.island.hooks.INTERRUPTS:
             signal = self.island.hooks.interrupt_at(first, self.armed_at, self.last_signal)
         elif self.coalescing == "gap":
             signal = max(first, self.last_signal + self.rx_usecs * 1000)

@@ -8,6 +8,7 @@ from replay.engine.accelerate import bit_length, int64s_at, jit_inline, jit_insi
 from replay.engine.arrivals import answer
 from replay.engine.causes import CAUSES
 from replay.engine.general.device import row_of, transmit, transmits_on
+from replay.engine.general.state import queue_of
 from replay.engine.histogram import BUCKETS, MAX_BITS, SUB_BITS
 
 KINDS = len(CAUSES)
@@ -19,12 +20,7 @@ def answer_request(g: Any, cpu: int, t: Any) -> None:
     memory = int64s_at(g.memory, g.memory_size)
     slot = t.packet
     latency = g.now - int64s_at(g.when, g.offered)[slot]
-    g.served += 1
-    g.latency_sum += latency
-    g.latency_low = min(g.latency_low, latency)
-    g.latency_high = max(g.latency_high, latency)
-    place = bucket(latency)
-    memory[g.latency_at + place] += 1
+    place = count_answer(g, queue_of_slot(g, slot), latency)
     if g.times:
         memory[g.done_at + row_of(g, slot)] = g.now
     if g.causes:
@@ -34,8 +30,28 @@ def answer_request(g: Any, cpu: int, t: Any) -> None:
         if g.pending > 0:
             g.quiet = min(g.quiet, memory[g.heap_time_at])
     if g.tx_completions:
-        own = memory[g.queue_at + row_of(g, slot)] if g.queue_at >= 0 else 0
-        transmit(g, transmits_on(g, cpu, own))
+        transmit(g, transmits_on(g, cpu, queue_of_slot(g, slot)))
+
+
+@jit_inline
+def queue_of_slot(g: Any, slot: int) -> int:
+    """Return the queue that received a packet."""
+    if g.queue_at < 0:
+        return 0
+    return int(int64s_at(g.memory, g.memory_size)[g.queue_at + row_of(g, slot)])
+
+
+@jit_inside
+def count_answer(g: Any, number: int, latency: int) -> int:
+    """Count an answered request of a queue; return its latency's bucket."""
+    q = queue_of(g, number)
+    q.served += 1
+    q.latency_sum += latency
+    q.latency_low = min(q.latency_low, latency)
+    q.latency_high = max(q.latency_high, latency)
+    place = bucket(latency)
+    int64s_at(g.memory, g.memory_size)[g.latency_at + number * BUCKETS + place] += 1
+    return place
 
 
 @jit_inside

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from replay.engine.accelerate import int64s_at, jit_inline, jit_inside
-from replay.engine.general.device import admit, row_of
+from replay.engine.general.answers import queue_of_slot
+from replay.engine.general.device import admit
 from replay.engine.general.lists import POLL_LIST, cpu_list, first
 from replay.engine.general.napi import ENDED, begin_poll, complete, go_on_polling, start_timer
 from replay.engine.general.sched import enable_bh, passes_quietly, schedule, slice_is_over
@@ -106,7 +107,7 @@ def go_on_busy(g: Any, c: Any, cpu: int, number: int, t: Any) -> int:
                     q.missed = 1
                 t.epoll_queue = NOTHING
                 return LOOPED
-            g.resumes += 1
+            q.resumes += 1
             q.why, q.since = FOR_CPU, g.now
             # A softirq polls before epoll_wait forgets the NAPI, a NAPI thread after it
             if q.thread != NOTHING:
@@ -131,8 +132,7 @@ def go_on_busy(g: Any, c: Any, cpu: int, number: int, t: Any) -> int:
 @jit_inside
 def begin_read(g: Any, c: Any, number: int, t: Any) -> int:
     """sk_busy_loop, once: return its first step's cost, after which go_on_busy goes on."""
-    memory = int64s_at(g.memory, g.memory_size)
-    t.queue = memory[g.queue_at + row_of(g, t.packet)] if g.queue_at >= 0 else 0
+    t.queue = queue_of_slot(g, t.packet)
     q = queue_of(g, t.queue)
     if q.owner != NOBODY:
         return int(max(1, g.busy_poll))
@@ -186,7 +186,7 @@ def _skip_empty_polls(g: Any, c: Any, q: Any, t: Any) -> None:
         until = min(until, memory[g.tx_at + q.tx_base + q.tx_first % g.tx_size])
     polls = (until - g.now - 1) // g.busy_poll
     if polls > 0 and passes_quietly(g, c, KERNEL, polls * g.busy_poll):
-        g.polls += polls
-        g.polls_empty += polls
-        g.busy_polls += polls
+        q.polls += polls
+        q.polls_empty += polls
+        q.busy_polls += polls
         memory[g.sizes_at] += polls

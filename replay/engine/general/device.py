@@ -43,7 +43,7 @@ def admit(g: Any, q: Any) -> None:
     while tail < q.known and when[base + tail] <= now:
         if q.in_ring + q.missing >= q.ring:
             lost[base + tail] = 1
-            g.dropped += 1
+            q.dropped += 1
         else:
             q.in_ring += 1
         tail += 1
@@ -67,7 +67,6 @@ def take(g: Any, q: Any) -> int:
     if q.repost_every > 0 and q.missing >= q.repost_every:
         q.missing = 0
     q.received += 1
-    g.delivered += 1
     if q.adaptive != FIXED:
         q.bytes += size_of(g, slot)
     if q.armed:
@@ -188,7 +187,7 @@ def coalesce(g: Any, q: Any) -> int:
         first = min(first, memory[_tx(g, q, q.tx_first)])
     if first == NEVER:
         return NEVER
-    if q.hooked:
+    if q.hooked and hooks.INTERRUPTS:
         signal = hooks.interrupt_at(first, q.armed_at, q.last_signal)
     elif q.mode == GAP:
         signal = max(first, q.last_signal + q.rx_delay)

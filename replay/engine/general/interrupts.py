@@ -38,7 +38,6 @@ def take_interrupt(g: Any, cpu: int, context: int) -> bool:
         q = queue_of(g, number)
         following = q.following
         if q.cpu == cpu and q.irq_at <= now:
-            g.irqs += 1
             q.irqs += 1
             since = q.irq_at - g.irq_latency
             q.armed, q.irq_due, q.signal, q.irq_at = 0, NEVER, NEVER, NEVER
@@ -50,7 +49,7 @@ def take_interrupt(g: Any, cpu: int, context: int) -> bool:
         q = queue_of(g, number)
         following = q.following
         if q.timer_cpu == cpu and q.timer + g.timer_latency <= now:
-            g.timers += 1
+            q.timers += 1
             since = q.timer
             q.timer, q.timer_cpu = NEVER, NOTHING
             return _begin(g, c, context, in_thread, NAPI_TIMER, number, since, g.timer)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -63,37 +65,57 @@ def replay_general(
 
 def _outcome(g: Any, workload: Workload, packets: Packets, queues: Any, cpus: Any) -> Outcome:
     """Gather the results of a finished replay."""
-    memory = packets.memory
-    offered = int(queues["known"].sum())
     slots = np.concatenate([np.arange(q["slots"], q["slots"] + q["known"]) for q in queues])
     spent = {
         name: int(cpus[name].sum()) for name in ("hardirq", "softirq", "kernel", "app", "other")
     }
-    whole = workload.duration_ns * len(cpus)
-    served = int(g.served)
-    counters = {
-        name: int(g[name])
+    cpu = CpuTime(**spent, idle=workload.duration_ns * len(cpus) - sum(spent.values()))
+    parts = [
+        _of_queue(g, q, number, workload.duration_ns, packets, cpu)
+        for number, q in enumerate(queues)
+    ]
+    whole = reduce(Outcome.merge, parts)
+    return replace(
+        whole,
+        cpu=cpu,
+        epoll_returns=int(g.epoll_returns),
+        squeezes=int(g.squeezes),
+        poll_sizes=packets.memory[g.sizes_at :][: g.sizes],
+        causes=_causes(g, packets.memory) if g.causes else None,
+        times=_times(g, packets.memory, packets, workload, slots) if g.times else None,
+        queues=tuple(parts) if len(parts) > 1 else (),
+    )
+
+
+def _of_queue(
+    g: Any, q: Any, number: int, duration_ns: int, packets: Packets, cpu: CpuTime
+) -> Outcome:
+    """Return what one queue saw. CPU time, epoll's returns and squeezes are the island's."""
+    service = packets.service[q["slots"] :][: q["known"]]
+    counters: dict[str, Any] = {
+        name: int(q[name])
         for name in (
-            *("delivered", "dropped", "irqs", "irqs_no_work", "timers", "polls", "polls_empty"),
-            *("busy_polls", "epoll_returns", "resumes", "squeezes", "served"),
+            *("dropped", "irqs", "irqs_no_work", "timers", "polls", "polls_empty"),
+            *("busy_polls", "resumes", "served"),
         )
     }
+    served = counters["served"]
     return Outcome(
-        duration_ns=workload.duration_ns,
-        packets=offered,
-        requests=int(np.count_nonzero(packets.service[slots] >= 0)),
-        left=offered - int(g.delivered) - int(g.dropped),
+        duration_ns=duration_ns,
+        packets=int(q["known"]),
+        requests=int(np.count_nonzero(service >= 0)),
+        delivered=int(q["received"]),
+        left=int(q["known"] - q["received"] - q["dropped"]),
         tx_packets=served,
-        cpu=CpuTime(**spent, idle=whole - sum(spent.values())),
+        epoll_returns=0,
+        cpu=cpu,
         latency=Histogram(
-            memory[g.latency_at :][:BUCKETS],
-            int(g.latency_sum),
-            int(g.latency_low) if served else 0,
-            int(g.latency_high),
+            packets.memory[g.latency_at + number * BUCKETS :][:BUCKETS],
+            int(q["latency_sum"]),
+            int(q["latency_low"]) if served else 0,
+            int(q["latency_high"]),
         ),
-        poll_sizes=memory[g.sizes_at :][: g.sizes],
-        causes=_causes(g, memory) if g.causes else None,
-        times=_times(g, memory, packets, workload, slots) if g.times else None,
+        poll_sizes=np.zeros(1, np.int64),
         **counters,
     )
 

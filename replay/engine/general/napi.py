@@ -67,11 +67,11 @@ def go_on_polling(g: Any, c: Any, cpu: int, number: int, kind: int) -> int:
     repost(g, q)
     memory = int64s_at(g.memory, g.memory_size)
     memory[g.sizes_at + q.work] += 1
-    g.polls += 1
-    g.polls_empty += int(q.work == 0)
-    g.busy_polls += int(kind == KERNEL)
+    q.polls += 1
+    q.polls_empty += int(q.work == 0)
+    q.busy_polls += int(kind == KERNEL)
     if q.interrupted:
-        g.irqs_no_work += int(q.work == 0)
+        q.irqs_no_work += int(q.work == 0)
         q.interrupted = 0
     return ENDED
 
@@ -101,7 +101,6 @@ def _take_quietly(g: Any, c: Any, q: Any, kind: int) -> None:
         q.in_ring = max(0, q.in_ring - taken)
         q.tail = max(q.tail, q.head)
         q.received += taken
-        g.delivered += taken
         spend(c, kind, now - g.now)
         g.now = c.synced = now
 

@@ -76,7 +76,7 @@ def _say_where(
     slots, closed, times = int(g.offered), workload.parent is not None, rows * int(g.times)
     g.sizes = max(int(queues["weight"].max()), int(g.busy_budget), 8) + 1
     sizes = {
-        "latency": BUCKETS,
+        "latency": BUCKETS * len(queues),
         "sizes": int(g.sizes),
         "cstate": 2 * len(host.cstates),
         "row": slots if numbered else -1,

@@ -59,7 +59,6 @@ def new_island(workload: Workload, policy: Policy, host: Host, topology: Topolog
     g.busy_read, g.hooked = policy.busy_read_usecs, policy.hooked
     g.epoll_timeout, g.max_events = policy.epoll_timeout_ns, policy.max_events
     g.worker_count = len(topology.worker_cpu)
-    g.latency_low = NEVER
     return g
 
 
@@ -83,7 +82,7 @@ def new_queues(policies: Sequence[Policy], host: Host, topology: Topology) -> An
         q["cpu"], q["thread"] = cpu, 0 if threaded else NOTHING
         q["armed"], q["last_signal"] = 1, -NEVER
         q["timer_cpu"] = q["polled_since"] = NOTHING
-        for name in ("irq_due", "signal", "irq_at", "timer"):
+        for name in ("irq_due", "signal", "irq_at", "timer", "latency_low"):
             q[name] = NEVER
     chain(queues, len(queues))
     return queues

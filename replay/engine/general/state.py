@@ -61,9 +61,7 @@ ISLAND = _record(
     *("closed", "pending", "workload_service_at", "think_at", "first_child_at", "child_at"),
     *("heap_time_at", "heap_row_at", "queue_at"),
     # results
-    *("irqs", "irqs_no_work", "timers", "polls", "polls_empty", "busy_polls", "epoll_returns"),
-    *("resumes", "dropped", "delivered", "served", "squeezes"),
-    *("latency_sum", "latency_low", "latency_high", "overflow"),
+    *("epoll_returns", "squeezes", "overflow"),
 )
 
 #: A queue: device, ring and NAPI.
@@ -79,7 +77,10 @@ QUEUE = _record(
     *("armed", "armed_at", "irq_due", "signal", "last_signal", "irq_at"),
     *("owner", "missed", "prefer_bit", "masked", "count", "timer", "timer_cpu"),
     *("interrupted", "why", "since", "polled_since"),
-    *("irqs", "received", "bytes", "cleaned"),
+    *("received", "bytes", "cleaned"),
+    # results
+    *("irqs", "irqs_no_work", "timers", "polls", "polls_empty", "busy_polls", "resumes"),
+    *("dropped", "served", "latency_sum", "latency_low", "latency_high"),
     # the poll in progress
     *("poll_pc", "poll_budget", "work", "batch", "batch_first"),
 )

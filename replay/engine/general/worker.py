@@ -6,7 +6,7 @@ from typing import Any
 
 from replay.engine import hooks
 from replay.engine.accelerate import int64s_at, jit_inline, jit_inside
-from replay.engine.general.answers import answer_request, bucket
+from replay.engine.general.answers import answer_request, bucket, count_answer, queue_of_slot
 from replay.engine.general.busy import (
     BUSY_TOP,
     READ,
@@ -145,7 +145,8 @@ def _serve_quietly(g: Any, c: Any, t: Any) -> None:
     when, service = int64s_at(g.when, g.offered), int64s_at(g.service, g.offered)
     memory = int64s_at(g.memory, g.memory_size)
     now, quiet, code, left = g.now, g.quiet, t.first_ready, t.batch
-    total, low, high, after = 0, g.latency_low, g.latency_high, g.transmit
+    q, alone = queue_of(g, 0), g.queue_count == 1
+    total, low, high, after = 0, q.latency_low, q.latency_high, g.transmit
     if t.first_of_batch:
         after += g.notify
     while left > 0:
@@ -157,16 +158,20 @@ def _serve_quietly(g: Any, c: Any, t: Any) -> None:
         if done + after >= quiet:
             break
         latency = done - when[slot]
-        memory[g.latency_at + bucket(latency)] += 1
-        total += latency
-        low, high = min(low, latency), max(high, latency)
+        if alone:
+            memory[g.latency_at + bucket(latency)] += 1
+            total += latency
+            low, high = min(low, latency), max(high, latency)
+        else:
+            count_answer(g, queue_of_slot(g, slot), latency)
         now, after = done + after, g.transmit
         code = memory[g.next_ready_at + slot]
         left -= 1
     if left < t.batch:
-        g.served += t.batch - left
-        g.latency_sum += total
-        g.latency_low, g.latency_high = low, high
+        if alone:
+            q.served += t.batch - left
+            q.latency_sum += total
+            q.latency_low, q.latency_high = low, high
         t.batch, t.first_ready, t.first_of_batch = left, code, 0
         spend(c, APP, now - g.now)
         g.now = c.synced = now

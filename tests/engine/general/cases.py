@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from replay.engine import Outcome, Workload, replay_island
+from replay.engine import Histogram, Outcome, Workload
+from replay.engine.general import replay_general
 from replay.engine.topology import SINGLE, Topology
 from replay.host import Host
 from replay.host.model import ZERO_COST
@@ -52,17 +53,16 @@ def check(
     workload: Workload, policy: Policy | list[Policy], host: Host, topology: Topology
 ) -> Outcome:
     """Return the outcome that both give."""
-    # with causes it is always the general engine's
-    fast = replay_island(workload, policy, host, topology, times=True, causes=True)
-    assert_same(fast, replay_naively(workload, policy, host, topology))
     policies = [policy] if isinstance(policy, Policy) else policy
+    fast = replay_general(workload, policies, host, topology, times=True, causes=True)
+    assert_same(fast, replay_naively(workload, policy, host, topology))
     assert_lawful(fast, workload, policies, topology)
     return fast
 
 
 def assert_same(fast: Outcome, slow: Outcome) -> None:
     for field in dataclasses.fields(Outcome):
-        if field.name not in ("times", "poll_sizes"):
+        if field.name not in ("times", "poll_sizes", "queues"):
             assert getattr(fast, field.name) == getattr(slow, field.name), field.name
     assert padded(fast.poll_sizes) == padded(slow.poll_sizes)
     for name in ("arrival", "delivered", "started", "done"):
@@ -98,6 +98,14 @@ def assert_lawful(
     assert causes.by_latency.sum() == latency.sum()
     assert (causes.counts.sum(axis=1) == outcome.served).all()
     assert causes.by_latency.min() >= 0
+    for number, part in enumerate(outcome.queues):
+        here = (0 if workload.queue is None else workload.queue) == number
+        assert (part.packets, part.delivered + part.dropped + part.left) == (
+            np.count_nonzero(here & (times.arrival >= 0)),
+            part.packets,
+        )
+        mine = here & done
+        assert part.latency == Histogram.of((times.done - times.arrival)[mine])
     first = policies[0]
     if not (first.busy_polls or first.busy_read_usecs):
         assert outcome.busy_polls == 0
