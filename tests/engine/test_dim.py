@@ -84,7 +84,7 @@ def test_equals_the_reference_through_all_modes(seed: int) -> None:
 
 
 def test_profiles_are_those_of_the_reference() -> None:
-    table = np.empty((4, 5, 2), np.int64)
+    table = np.empty((5, 5, 2), np.int64)
     profiles(table)
     assert table.tolist() == [[list(row) for row in rows] for rows in PROFILES.values()]
     assert table[dim.RX_CQE, dim.START_INDEX].tolist() == [8, 128]

@@ -85,7 +85,7 @@ class Cpu:
             self.softirq_work = [*step] if step else self.softirq_work
             self.softirq = self.softirq if step else None
         else:
-            self.need_resched = False
+            self.need_resched = task.fresh = False
             task.work = [*next(task.steps)]
             self.fifo_waits = self.fifo_waits and task.napi
 
@@ -107,7 +107,8 @@ class Cpu:
             work[1] -= spent
             self.time[work[0]] += spent
             self.rt_used += spent if work[0] == "softirq" else 0
-            self.need_resched = self.need_resched and context == "softirq"
+            if task:
+                self.need_resched = task.fresh = False
 
     # --- interrupts -----------------------------------------------------------------------
 
@@ -222,12 +223,13 @@ class Cpu:
 
     def enqueue(self, task: Task, in_thread: bool = False) -> None:
         """A thread is ready to run here."""
+        task.fresh = task is not self.ksoftirqd
         if task.fifo:
             self.fifo.append(task)
             self.fifo_waits = self.fifo_waits or (in_thread and not self.host.preemption)
         elif self.running is None:
             self.running = task
-            self.need_resched = task is not self.ksoftirqd
+            self.need_resched = task.fresh
         else:
             self.waiting.append(task)
             if self.slice_end == NEVER:
@@ -240,7 +242,7 @@ class Cpu:
             self.fifo.remove(task)
             return
         self.running = self.waiting.popleft() if self.waiting else None
-        self.need_resched = self.running not in (None, self.ksoftirqd)
+        self.need_resched = self.running is not None and self.running.fresh
         self.slice_end = self.now + self.host.slice_ns if self.waiting else NEVER
 
     def unqueue(self, task: Task) -> None:

@@ -15,6 +15,7 @@ class Task:
     fifo = False  # SCHED_FIFO
     napi = False  # polls: others have their turn between its polls only
     pinned = True
+    fresh = False  # woken, and has not run since
     holds = False  # holds a NAPI: others have their turn later
 
     def __init__(self, cpu) -> None:

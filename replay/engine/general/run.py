@@ -211,7 +211,7 @@ def _charge(g: Any, c: Any) -> None:
         t = task_of(g, c.task)
         t.left -= spent
         spend(c, t.work, spent)
-        c.need_resched = 0
+        c.need_resched = t.fresh = 0
     c.synced = g.now
 
 
@@ -226,7 +226,7 @@ def _finish(g: Any, c: Any, cpu: int) -> None:
         return
     task = c.task
     t = task_of(g, task)
-    c.need_resched = 0
+    c.need_resched = t.fresh = 0
     if t.kind == WORKER:
         go_on_in_worker(g, cpu, task)
     elif t.kind == KSOFTIRQD:

@@ -72,6 +72,7 @@ def is_idle(g: Any, cpu: int) -> bool:
 def enqueue(g: Any, cpu: int, task: int, in_thread: bool) -> None:
     """A thread is ready to run here."""
     c, t = cpu_of(g, cpu), task_of(g, task)
+    t.fresh = int(task != c.ksoftirqd)  # woken, and has not run since
     if t.fifo:
         push(g, cpu_list(cpu, FIFO), task_node(g, task))
         g.quiet = NOTHING
@@ -79,7 +80,7 @@ def enqueue(g: Any, cpu: int, task: int, in_thread: bool) -> None:
             c.fifo_waits = 1
     elif c.running == NOTHING:
         c.running = task
-        c.need_resched = int(task != c.ksoftirqd)
+        c.need_resched = t.fresh
     else:
         push(g, cpu_list(cpu, WAITING), task_node(g, task))
         if c.slice_end == NEVER:
@@ -98,7 +99,7 @@ def block(g: Any, cpu: int, task: int) -> None:
         return
     following = pop(g, cpu_list(cpu, WAITING))
     c.running = NOTHING if following == NOTHING else following - g.queue_count
-    c.need_resched = int(c.running != NOTHING and c.running != c.ksoftirqd)
+    c.need_resched = task_of(g, c.running).fresh if c.running != NOTHING else 0
     waits = first(g, cpu_list(cpu, WAITING)) != NOTHING
     c.slice_end = g.now + g.slice if waits else NEVER
 
@@ -156,7 +157,7 @@ def schedule(g: Any, cpu: int, queue: int, q: Any, in_thread: bool) -> None:
             other.softirq += g.now - other.synced
             other.rt_used += g.now - other.synced
             other.synced = g.now
-            other.need_resched = 0
+            other.need_resched = t.fresh = 0
         t.pc, t.left, t.in_exit = ASLEEP, 0, 0
         poke(g, t.cpu, g.now)
 

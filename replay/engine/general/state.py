@@ -98,7 +98,8 @@ CPU = _record(
 )
 
 TASK = _record(
-    *("kind", "cpu", "pinned", "fifo", "napi", "asleep", "holds", "ipi_at", "following"),
+    *("kind", "cpu", "pinned", "fifo", "napi", "asleep", "holds", "ipi_at"),
+    *("following", "fresh"),
     *("pc", "work", "left", "leaving", "in_exit", "queue"),
     # of a worker
     *("ready", "first_ready", "last_ready", "batch", "first_of_batch"),
