@@ -29,7 +29,7 @@ class Task:
         self.work = [*next(self.steps)]
 
     def live(self) -> Steps:
-        raise NotImplementedError
+        raise AssertionError("a task lives")
 
     def sleep(self) -> Steps:
         self.asleep = True

@@ -11,7 +11,7 @@ from replay.engine.accelerate import int64s_at, jit_inline, jit_inside
 from replay.engine.general.state import NOTHING, lists_at
 
 # A CPU's lists of queues and of tasks; every task has one of queues besides
-POLL_LIST, TODO, AGAIN, FIFO, WAITING, IPIS, LISTS_PER_CPU = 0, 1, 2, 3, 4, 5, 6
+POLL_LIST, THIS_PASS, AGAIN, FIFO, WAITING, IPIS, LISTS_PER_CPU = 0, 1, 2, 3, 4, 5, 6
 
 
 @jit_inline

@@ -8,7 +8,7 @@ from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.general.lists import (
     AGAIN,
     POLL_LIST,
-    TODO,
+    THIS_PASS,
     cpu_list,
     first,
     move_all,
@@ -63,7 +63,7 @@ def _softirq(g: Any, c: Any, cpu: int, ksoftirqd: int) -> int:
             c.bh_off = ksoftirqd
             c.budget = g.budget
             c.deadline = jiffies(g) + g.budget_jiffies
-            move_all(g, cpu_list(cpu, POLL_LIST), cpu_list(cpu, TODO))
+            move_all(g, cpu_list(cpu, POLL_LIST), cpu_list(cpu, THIS_PASS))
             _begin_next(g, c, cpu)
             if not passes_quietly(g, c, SOFTIRQ, g.poll):
                 return int(g.poll)
@@ -95,7 +95,7 @@ def _softirq(g: Any, c: Any, cpu: int, ksoftirqd: int) -> int:
 @jit_inline
 def _begin_next(g: Any, c: Any, cpu: int) -> None:
     """Poll the first queue of the list."""
-    c.polling = pop(g, cpu_list(cpu, TODO))
+    c.polling = pop(g, cpu_list(cpu, THIS_PASS))
     q = queue_of(g, c.polling)
     begin_poll(g, q, q.weight)
     c.softirq_pc = POLLING
@@ -118,15 +118,15 @@ def _polled(g: Any, c: Any, cpu: int) -> bool:
     if c.budget <= 0 or jiffies(g) >= c.deadline:
         g.squeezes += 1
         return False
-    if first(g, cpu_list(cpu, TODO)) == NOTHING and first(g, cpu_list(cpu, AGAIN)) == NOTHING:
-        move_all(g, cpu_list(cpu, POLL_LIST), cpu_list(cpu, TODO))  # scheduled meanwhile
-    return first(g, cpu_list(cpu, TODO)) != NOTHING
+    if first(g, cpu_list(cpu, THIS_PASS)) == NOTHING and first(g, cpu_list(cpu, AGAIN)) == NOTHING:
+        move_all(g, cpu_list(cpu, POLL_LIST), cpu_list(cpu, THIS_PASS))  # scheduled meanwhile
+    return first(g, cpu_list(cpu, THIS_PASS)) != NOTHING
 
 
 @jit_inside
 def _pass_ended(g: Any, c: Any, cpu: int, ksoftirqd: int) -> bool:
     """net_rx_action ends: whether ksoftirqd has to go on. Each queue was polled once."""
-    poll_list, todo = cpu_list(cpu, POLL_LIST), cpu_list(cpu, TODO)
+    poll_list, todo = cpu_list(cpu, POLL_LIST), cpu_list(cpu, THIS_PASS)
     move_all(g, poll_list, todo)
     move_all(g, cpu_list(cpu, AGAIN), todo)
     move_all(g, todo, poll_list)
