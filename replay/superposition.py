@@ -11,6 +11,8 @@ from replay.errors import PolicyError, TraceError
 
 #: Packets of all copies together, at most: 134 million take about 5 GB.
 MOST_PACKETS = 1 << 27
+#: As many times the recorded load as can be asked for.
+MOST_COPIES = 1000
 
 
 def superposed(offer: Offered, load: float) -> Offered:
@@ -30,7 +32,7 @@ def superposed(offer: Offered, load: float) -> Offered:
         )
     inside = offer.workload.arrival_ns < offer.workload.duration_ns
     packets = int(np.count_nonzero(inside))
-    most = MOST_PACKETS // max(1, packets)
+    most = min(MOST_COPIES, MOST_PACKETS // max(1, packets))
     if copies != load or not 1 <= copies <= most:
         raise PolicyError(
             f"load = {load:g} is no number of copies to lay over each other: 1 to {most}, whole"

@@ -164,13 +164,20 @@ def _adapts(policy: Policy, host: Host) -> bool:
 
 
 def notes_on_islands(asked: Sequence[Scenario], *, per_queue: bool) -> list[str]:
-    """Return what must be said of queues that share CPUs, workers or NAPI threads."""
+    """Return what must be said of several NICs' policies, and of queues that share CPUs."""
+    found = []
+    if any(len(item.policies) > 1 for item in asked):
+        found.append(
+            "of policies joined by +, coalescing, ring, weight, deferral and suspension are each"
+            " NIC's; epoll, busy polling, softirq budgets and NAPI threads of queues that share"
+            " a CPU or a worker are those of the first of these queues"
+        )
     if not per_queue:
-        return []
+        return found
     shared = {
         island.queues: None for item in asked for island in item.islands if len(island.queues) > 1
     }
-    return [
+    return found + [
         f"queues {', '.join(map(str, queues))} share CPUs, workers or NAPI threads: cpu% in their"
         " rows is that of all of them"
         for queues in shared

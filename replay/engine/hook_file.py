@@ -65,7 +65,7 @@ def _execute(path: Path) -> ModuleType:
     sys.modules[module.__name__] = module  # where numba looks for a function's globals
     try:
         exec(compile(tree, str(path), "exec"), vars(module))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line, at = 1, error.__traceback__
         while at:
             line = at.tb_lineno if at.tb_frame.f_code.co_filename == str(path) else line

@@ -23,14 +23,16 @@ def replay_island(
 ) -> Outcome:
     """Replay `workload` on `host`, its queues, CPUs and workers as `topology` lays them out.
 
-    `policy` is every NIC's, or one policy a NIC; the first is also that of threads and softirqs.
+    `policy` is every NIC's, or one policy a NIC; the first queue's is also that of threads,
+    softirqs and application.
     With `times`, keep each packet's times; with `causes`, why each request waited.
     Equal inputs give equal outcomes. Releases the GIL while it runs. Raises PolicyError.
     """
     policies = [policy] if isinstance(policy, Policy) else list(policy)
-    found = costs_of(policies[0], host)
-    if topology.single and is_common(policies[0], found):
-        return replay_common(workload, policies[0], found, times=times, causes=causes)
+    first = topology.policy_of(0, policies)
+    found = costs_of(first, host)
+    if topology.single and is_common(first, found):
+        return replay_common(workload, first, found, times=times, causes=causes)
     from replay.engine.general import replay_general  # compiles a lot: only where it is needed
 
     return replay_general(workload, policies, host, topology, times=times, causes=causes)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replay.errors import PolicyError
+from replay.policy import Policy
 
 #: A worker that is pinned to no CPU; a CPU whose transmissions use the request's own queue.
 FLOATS = OWN = -1
@@ -27,6 +29,13 @@ class Topology:
         _check("cpu_tx_queue", self.cpu_tx_queue, OWN, queues - 1)
         if len(self.queue_device) != queues or len(self.cpu_tx_queue) != cpus:
             raise PolicyError("topology: every queue has a device, every CPU a transmit queue")
+
+    def policy_of(self, queue: int, policies: Sequence[Policy]) -> Policy:
+        """Return a queue's policy: its NIC's, or the last where there are fewer policies.
+
+        The first queue's is also that of the island's threads, softirqs and application.
+        """
+        return policies[min(self.queue_device[queue], len(policies) - 1)]
 
     @property
     def single(self) -> bool:

@@ -27,7 +27,7 @@ MEANINGS = {
     "busy_poll_usecs": "how long epoll_wait polls by itself (EPIOCSPARAMS)",
     "busy_poll_budget": "packets a busy poll",
     "prefer_busy_poll": "busy polls keep the interrupt away; alone it means one busy poll",
-    "busy_read_usecs": "SO_BUSY_POLL: a read that finds nothing polls",
+    "busy_read_usecs": "SO_BUSY_POLL: a read that finds nothing polls once; 0: never",
     "threaded": "polls in a NAPI thread instead of softirq",
     "napi_thread": "its scheduling: SCHED_FIFO and pinned; SCHED_OTHER, pinned or not",
     "pollers": "threads onto which all NAPI instances are packed; 0: one each",

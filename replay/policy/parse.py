@@ -55,6 +55,8 @@ def parse_policy(text: str) -> Policy:
             raise PolicyError(
                 f"policy {text!r}: {key} lacks its value: {key}=..., {values_of(field)}"
             )
+        if field in changes:
+            raise PolicyError(f"policy {text!r}: {key} is set twice")
         changes[field] = _value(text, key, field, value.strip())
     return replace(policy, name=text, **changes)  # type: ignore[arg-type]
 

@@ -85,7 +85,7 @@ _MECHANISMS = (
     ),
     Preset(
         _busy("fullbusy", 1000, 5 * MILLISECOND, timeout_ns=MILLISECOND),
-        "epoll_wait polls for 1 ms and again: no interrupts, the CPU never idles",
+        "epoll_wait polls for 1 ms and again: no interrupts; idle only after 1 ms without a packet",
     ),
     Preset(
         Policy("dim", coalescing="cqe", adaptive="dim"),
@@ -115,9 +115,15 @@ _MECHANISMS = (
 )
 _BOUNDS = (
     Preset(ZERO_COST, "bound: every step of the receive path is free"),
-    Preset(_FREE_BUSY, "bound: epoll_wait polls without end, and empty polls are free"),
+    Preset(
+        _FREE_BUSY,
+        "bound, a CPU for each worker: epoll_wait polls without end, and empty polls are free",
+    ),
     Preset(Policy("unbounded-ring", ring=1 << 30), "bound: base that never drops a packet"),
-    Preset(_ONLOAD, "bound: a stack in user space that polls without end (OpenOnload)"),
+    Preset(
+        _ONLOAD,
+        "bound, a CPU for each worker: a stack in user space polls without end (OpenOnload)",
+    ),
 )
 
 

@@ -29,8 +29,9 @@ class Island:
     def __init__(
         self, load: Workload, policies: list[Policy], host: Host, topology: Topology, hooks
     ) -> None:
-        self.load, self.policies, self.hooks = load, policies, hooks
-        self.host = costs_of(policies[0], host)
+        self.load, self.hooks = load, hooks
+        self.policy = topology.policy_of(0, policies)  # of threads, softirqs and application
+        self.host = costs_of(self.policy, host)
         self.now, self.end = 0, load.duration_ns
         self.counts = dict.fromkeys(COUNTS, 0)
         n = len(load.arrival_ns)
@@ -44,10 +45,8 @@ class Island:
         domains = topology.cpu_domain
         self.cpus = [Cpu(number, domain, self) for number, domain in enumerate(domains)]
         self.queues = [
-            self.new_queue(number, self.cpus[cpu], policies[min(device, len(policies) - 1)], host)
-            for number, (cpu, device) in enumerate(
-                zip(topology.queue_cpu, topology.queue_device, strict=True)
-            )
+            self.new_queue(number, self.cpus[cpu], topology.policy_of(number, policies), host)
+            for number, cpu in enumerate(topology.queue_cpu)
         ]
         self.tx_queue = [
             self.queues[number] if number >= 0 else None for number in topology.cpu_tx_queue
@@ -71,7 +70,7 @@ class Island:
 
     def start_napi_threads(self) -> None:
         """A thread for each queue, or (TAPI) as many as the policy says, queues dealt in turn."""
-        pollers = self.policies[0].pollers
+        pollers = self.policy.pollers
         threads: list[NapiThread] = []
         for queue in self.queues:
             if not queue.threaded:
@@ -112,7 +111,7 @@ class Island:
             self.why[packet] = self.causes_of_delivery(packet, queue)
             worker = self.workers[0 if self.load.worker is None else int(self.load.worker[packet])]
             worker.ready.append((packet, cpu))
-            if self.policies[0].busy_polls:  # ep_poll_callback
+            if self.policy.busy_polls:  # ep_poll_callback
                 worker.epoll_queue = queue
             if worker.asleep:
                 self.wake(worker, cpu)

@@ -45,7 +45,7 @@ def leave(cpu) -> Generator:
 
 def net_rx_action(cpu) -> Generator:
     """Poll each queue once; those that have more, and those scheduled meanwhile, are left."""
-    policy, jiffy = cpu.island.policies[0], cpu.host.jiffy_ns
+    policy, jiffy = cpu.island.policy, cpu.host.jiffy_ns
     budget, usecs = policy.netdev_budget, policy.netdev_budget_usecs
     deadline = cpu.now // jiffy + (2 if usecs is None else ticks(usecs * 1000, jiffy))
     todo, cpu.poll_list = cpu.poll_list, []

@@ -14,7 +14,7 @@ BUSY_POLL_BUDGET = 8  # include/net/busy_poll.h
 class Worker(Task):
     def __init__(self, number: int, cpu, pinned: bool) -> None:
         self.number, self.pinned = number, pinned
-        self.policy = cpu.island.policies[0]
+        self.policy = cpu.island.policy
         self.ready: deque = deque()  # (packet, the CPU that polled it)
         self.epoll_queue = None  # the queue whose napi_id the epoll instance remembers
         self.wakes_at, self.bed = NEVER, cpu

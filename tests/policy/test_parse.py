@@ -88,6 +88,7 @@ def test_one_policy_a_nic() -> None:
         ("base:gro-flush-timeout=70s", "gro-flush-timeout = 70s is outside 0 to 60s"),
         ("base:epoll-timeout=-2", "epoll-timeout = '-2' is no number from -1, 0 to 3600s"),
         ("base:coalescing=cqa", "coalescing = 'cqa' is none of timer, cqe, gap; did you mean cqe?"),
+        ("base:weight=1,weight=2", "weight is set twice"),
         ("base:threaded=perhaps", "threaded is on or off, not 'perhaps'"),
     ],
 )

@@ -35,13 +35,14 @@ def replay_general(
     times: bool,
     causes: bool,
 ) -> Outcome:
-    """Replay an island of any shape. `policies` are the NICs', the first also the threads'."""
-    g = new_island(workload, policies[0], host, topology)
+    """Replay an island of any shape. `policies`: one a NIC (see `Topology.policy_of`)."""
+    first = topology.policy_of(0, policies)
+    g = new_island(workload, first, host, topology)
     g.times, g.causes = times, causes
     closed = workload.parent is not None
     g.plain = not (times or causes or closed or g.tx_completions or g.busy_read)
     queues = new_queues(policies, host, topology)
-    tasks = new_tasks(policies[0], host, topology, queues)
+    tasks = new_tasks(first, host, topology, queues)
     cpus = new_cpus(g, topology, tasks)
     lists, links = new_lists(len(cpus), len(queues), len(tasks))
     packets = lay_out_packets(g, workload, host, queues)

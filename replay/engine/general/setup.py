@@ -65,8 +65,8 @@ def new_island(workload: Workload, policy: Policy, host: Host, topology: Topolog
 def new_queues(policies: Sequence[Policy], host: Host, topology: Topology) -> Any:
     """Return a record for each queue, under its NIC's policy."""
     queues = np.zeros(len(topology.queue_cpu), QUEUE)
-    for q, cpu, device in zip(queues, topology.queue_cpu, topology.queue_device, strict=True):
-        policy = policies[min(device, len(policies) - 1)]
+    for number, (q, cpu) in enumerate(zip(queues, topology.queue_cpu, strict=True)):
+        policy = topology.policy_of(number, policies)
         own = costs_of(policy, host)
         q["mode"] = _MODES[policy.coalescing or own.coalescing]
         q["adaptive"] = _ADAPTIVE[policy.adaptive or own.adaptive]
