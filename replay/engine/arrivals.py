@@ -1,10 +1,12 @@
-"""Closed arrivals: a heap of the packets whose time of arrival is known but not yet reached."""
+"""Closed arrivals: when packets arrive that follow responses, as far as that is known."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
+from replay.engine.followers import FOLLOWER, LINKS, NEXT, ROW, put
+from replay.engine.heap import pop, push
 from replay.engine.packets import packets
 from replay.units import NEVER
 
@@ -15,94 +17,69 @@ def materialise(s: Any, k: Any, until: int) -> None:
 
     Safe as long as no response can be sent before `until`: only responses bring new arrivals.
     """
-    p = packets(k)
-    m, first = p.memory, k.heap_time_at
-    while s.pending > 0 and m[first] <= until and m[first] < k.end:
-        row = m[k.heap_row_at]
-        m[k.when_at + s.known] = m[first]
+    m = packets(k).memory
+    while s.upcoming <= until:
+        time = s.upcoming
+        row = next_row(s, k)
+        m[k.when_at + s.known] = time
         m[k.row_at + s.known] = row
-        m[k.service_at + s.known] = m[k.workload_service_at + row]
+        m[k.service_at + s.known] = m[k.follower_at + FOLLOWER * row]
         s.known += 1
-        s.pending -= 1
-        remove_first(k, s.pending)
+
+
+@jit_inside
+def next_row(s: Any, k: Any) -> int:
+    """Return the row of the packet that arrives at `upcoming`, and look for the next."""
+    m = packets(k).memory
+    if s.pending == 0:  # only before the first packet
+        _look_ahead(s, k)
+    row = m[k.heap_at + 1]
+    s.pending -= 1
+    if s.pending > 0:
+        pop(m, k.heap_at, s.pending)
+    else:
+        _look_ahead(s, k)
+    s.upcoming = m[k.heap_at] if s.pending > 0 else NEVER
+    return int(row)
+
+
+@jit_inline
+def _look_ahead(s: Any, k: Any) -> None:
+    """Empty buckets into the heap until it holds a packet or there are no more."""
+    m = packets(k).memory
+    while s.pending == 0 and s.emptied < k.buckets:
+        row = m[k.bucket_at + s.emptied] - 1
+        s.emptied += 1
+        while row >= 0:
+            follower = k.follower_at + FOLLOWER * row
+            push(m, k.heap_at, s.pending, m[follower + 1], row)
+            s.pending += 1
+            row = (m[follower + LINKS] >> NEXT) - 1
 
 
 @jit_inside
 def answer(s: Any, k: Any, row: int) -> None:
     """The response to packet `row` was sent: what follows it arrives after its think time."""
-    p = packets(k)
-    m = p.memory
-    for index in range(m[k.first_child_at + row], m[k.first_child_at + row + 1]):
-        child = m[k.child_at + index]
-        _sift_up(k, s.pending, s.now + m[k.think_at + child], child)
-        s.pending += 1
+    m = packets(k).memory
+    child = m[k.follower_at + FOLLOWER * row + LINKS] & ROW
+    while child > 0:
+        follower = k.follower_at + FOLLOWER * child
+        sibling = m[follower + LINKS] >> NEXT
+        time = s.now + m[follower + 1]
+        if time < k.end:
+            bucket = time >> k.bucket_shift
+            if bucket < s.emptied:
+                push(m, k.heap_at, s.pending, time, child)
+                s.pending += 1
+                s.upcoming = min(s.upcoming, time)
+            else:
+                m[follower + 1] = time
+                put(m, follower, child, k.bucket_at + bucket)
+        child = sibling
 
 
 @jit_inside
 def next_arrival(s: Any, k: Any) -> int:
     """Return when the next packet arrives that the ring has not seen, as far as is known."""
     p = packets(k)
-    if s.head < s.known:
-        return int(p.when[s.head])
-    if s.pending > 0:
-        return int(p.memory[k.heap_time_at])
-    return NEVER
-
-
-@jit_inside
-def _before(k: Any, first: int, time: int, row: int) -> bool:
-    """Whether the heap's packet at `first` arrives before (time, row)."""
-    p = packets(k)
-    first_time = p.memory[k.heap_time_at + first]
-    if first_time != time:
-        return bool(first_time < time)
-    return bool(p.memory[k.heap_row_at + first] <= row)
-
-
-@jit_inside
-def _put(k: Any, hole: int, time: int, row: int) -> None:
-    """Put (time, row) into a place of the heap."""
-    p = packets(k)
-    p.memory[k.heap_time_at + hole] = time
-    p.memory[k.heap_row_at + hole] = row
-
-
-@jit_inside
-def _move(k: Any, source: int, hole: int) -> None:
-    """Move a packet of the heap to another place."""
-    p = packets(k)
-    _put(k, hole, p.memory[k.heap_time_at + source], p.memory[k.heap_row_at + source])
-
-
-@jit_inside
-def _sift_up(k: Any, hole: int, time: int, row: int) -> None:
-    """Put (time, row) into the heap of `hole` packets; equal times are ordered by row."""
-    while hole > 0:
-        above = (hole - 1) >> 1
-        if _before(k, above, time, row):
-            break
-        _move(k, above, hole)
-        hole = above
-    _put(k, hole, time, row)
-
-
-@jit_inside
-def remove_first(k: Any, size: int) -> None:
-    """Remove the first of `size` + 1 packets: the last one sinks from its place."""
-    p = packets(k)
-    time, row = p.memory[k.heap_time_at + size], p.memory[k.heap_row_at + size]
-    hole = 0
-    while True:
-        below = 2 * hole + 1
-        if below >= size:
-            break
-        right = below + 1
-        if right < size and _before(
-            k, right, p.memory[k.heap_time_at + below], p.memory[k.heap_row_at + below]
-        ):
-            below = right
-        if not _before(k, below, time, row):
-            break
-        _move(k, below, hole)
-        hole = below
-    _put(k, hole, time, row)
+    return int(p.when[s.head] if s.head < s.known else s.upcoming)

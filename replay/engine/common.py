@@ -33,7 +33,6 @@ def replay_common(
     p = new_packets(workload, k)
     s = new_state()
     s.known = 0 if k.closed else len(p.when)
-    s.pending = int(np.count_nonzero(workload.parent < 0)) if workload.parent is not None else 0
     watch(lambda: int(s.now) / workload.duration_ns)
     (_run_with_causes if causes else _run)(s, k)
     return _outcome(s, p, k, workload)
@@ -65,6 +64,8 @@ def _run_with_causes(s: Any, k: Any) -> None:
 def _begin(s: Any, k: Any) -> None:
     """No request was served yet; the first packet may interrupt."""
     s.latency_low = NEVER
+    if k.closed:
+        s.upcoming = k.first_arrival
     refresh(s, k)
 
 

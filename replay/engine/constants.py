@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from replay.engine.followers import FOLLOWER, bucket_shift, buckets
+from replay.engine.heap import PAIR
 from replay.engine.histogram import BUCKETS, MAX_BITS
 from replay.engine.tally import KINDS, MOST_SERVED, RECORD, SERVED, STRIDE
 from replay.engine.workload import Workload
@@ -20,7 +22,6 @@ CONSTANTS = np.dtype(
         (name, np.int64)
         for name in [
             "end",
-            "quiet_end",  # the end; -1 where responses bring arrivals nearer
             "closed",
             "glides",  # whether cycles may be replayed by `glide`
             "times",  # whether each packet's times are written
@@ -85,13 +86,13 @@ CONSTANTS = np.dtype(
             "when_at",
             "service_at",
             "row_at",
-            # the workload's packets, and a heap of those whose time is known
-            "workload_service_at",
-            "think_at",
-            "first_child_at",  # packet i is followed by child[first_child[i] : first_child[i + 1]]
-            "child_at",
-            "heap_time_at",
-            "heap_row_at",
+            # the workload's packets, and those whose time is known (see followers.py)
+            "follower_at",
+            "heap_at",
+            "bucket_at",
+            "bucket_shift",
+            "buckets",
+            "first_arrival",
         ]
     ]
 )
@@ -107,7 +108,6 @@ def new_constants(
     k: np.record = np.zeros(1, CONSTANTS).view(np.recarray)[0]
     k.end = workload.duration_ns
     k.closed = workload.closed
-    k.quiet_end = -1 if k.closed else k.end
     k.times = times
     k.causes = causes
     k.rx_delay = rx_usecs * MICROSECOND if rx_usecs or not rx_frames else -1
@@ -169,6 +169,9 @@ _COSTS = (
 def _lay_out(k: np.record, packets: int) -> None:
     """Say where in the memory each array begins."""
     times, closed = packets * int(k.times), packets * int(k.closed)
+    if k.closed:
+        k.bucket_shift = bucket_shift(packets, int(k.end))
+        k.buckets = buckets(packets, int(k.end))
     causes = int(k.causes)
     sizes = {
         "latency": BUCKETS,
@@ -183,12 +186,9 @@ def _lay_out(k: np.record, packets: int) -> None:
         "when": closed,
         "service": closed,
         "row": closed,
-        "workload_service": closed,
-        "think": closed,
-        "first_child": closed + int(k.closed),
-        "child": closed,
-        "heap_time": closed,
-        "heap_row": closed,
+        "follower": FOLLOWER * closed,
+        "heap": PAIR * closed,
+        "bucket": int(k.buckets),
     }
     for name, size in sizes.items():
         k[f"{name}_at"] = k.memory_size

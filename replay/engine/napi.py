@@ -107,7 +107,9 @@ def _take_quietly(s: Any, k: Any, kind: int, cost: int, budget: int) -> tuple[in
     if k.times:
         for handed in range(first, s.handed):
             among = ((handed - first) // k.gro_batch + 1) * k.gro_batch
-            p.memory[k.delivered_at + handed] = begin + min(among, packet - first) * cost_each
+            p.memory[k.delivered_at + row_of(k, handed)] = (
+                begin + min(among, packet - first) * cost_each
+            )
     if k.causes:
         handed = first
         while handed < s.handed:

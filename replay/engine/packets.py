@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.engine.accelerate import bytes_at, int64s_at, jit_inline
+from replay.engine.followers import plan
 from replay.engine.workload import Int64s, Workload
 from replay.mapped import zeros
 
@@ -49,14 +50,14 @@ def new_packets(workload: Workload, k: np.record) -> Packets:
     memory = zeros(int(k.memory_size))
     if k.times:
         memory[k.delivered_at : k.done_at + len(workload.arrival_ns)] = -1
-    if workload.parent is None or workload.think_ns is None:
+    if workload.parent is None:
         offered = int(np.searchsorted(workload.arrival_ns, workload.duration_ns))
         when, service = workload.arrival_ns[:offered], workload.service_ns[:offered]
     else:
         offered = len(workload.arrival_ns)
         when = memory[k.when_at :][:offered]
         service = memory[k.service_at :][:offered]
-        _plan_closed_arrivals(workload, workload.parent, workload.think_ns, k, memory)
+        k.first_arrival = plan(workload, memory, k)
     arrays = Packets(
         np.ascontiguousarray(when, np.int64),
         np.ascontiguousarray(service, np.int64),
@@ -67,19 +68,3 @@ def new_packets(workload: Workload, k: np.record) -> Packets:
     for name, array in arrays._asdict().items():
         k[name] = array.ctypes.data
     return arrays
-
-
-def _plan_closed_arrivals(
-    workload: Workload, parent: Int64s, think: Int64s, k: np.record, memory: Int64s
-) -> None:
-    """Write who follows whom, and begin the heap with the packets that follow nobody."""
-    count = len(parent)
-    order = np.argsort(parent, kind="stable")
-    roots = np.flatnonzero(parent < 0)
-    roots = roots[np.lexsort((roots, workload.arrival_ns[roots]))]
-    memory[k.workload_service_at :][:count] = workload.service_ns
-    memory[k.think_at :][:count] = think
-    memory[k.first_child_at :][: count + 1] = np.searchsorted(parent[order], np.arange(count + 1))
-    memory[k.child_at :][:count] = order
-    memory[k.heap_time_at :][: len(roots)] = workload.arrival_ns[roots]
-    memory[k.heap_row_at :][: len(roots)] = roots

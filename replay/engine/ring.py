@@ -116,7 +116,7 @@ def refresh(s: Any, k: Any) -> None:
 def refresh_timers(s: Any, k: Any) -> None:
     """Recompute when the next interrupt or scheduler event is due: the ring has not changed."""
     s.due = min(s.irq_at, s.timer, s.wakes_at, s.unthrottle)
-    s.quiet = min(s.due, k.quiet_end) if s.parked == RUNNING else -1
+    s.quiet = min(s.due, k.end, s.upcoming - 1) if s.parked == RUNNING else -1
 
 
 @jit_inside

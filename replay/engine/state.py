@@ -76,7 +76,10 @@ STATE = np.dtype(
             "batch",  # requests that epoll_wait returned and that were not begun
             "notify",  # what the next transmission costs more, as the first of its batch
             "serving",  # the next packet to look at for a request to serve
+            # closed arrivals
+            "upcoming",  # when the next packet arrives that is not known before that
             "pending",  # size of the heap of arrivals to come
+            "emptied",  # buckets before this one were emptied into the heap
             # glide
             "polled_at",  # when the last poll ended; -1: none
             "unseen",  # of the ready requests, those whose NAPI epoll_wait does not know
@@ -109,6 +112,15 @@ def new_state() -> np.record:
     """Return the state before the trace: the thread sleeps, the interrupt is armed."""
     state: np.record = np.zeros(1, STATE).view(np.recarray)[0]
     state.armed, state.last_lost = 1, -1
-    for name in ("due", "irq_due", "irq_at", "timer", "unthrottle", "slice_end", "wakes_at"):
+    for name in (
+        "due",
+        "upcoming",
+        "irq_due",
+        "irq_at",
+        "timer",
+        "unthrottle",
+        "slice_end",
+        "wakes_at",
+    ):
         state[name] = NEVER
     return state

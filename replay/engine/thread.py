@@ -148,7 +148,6 @@ def _call(s: Any, k: Any) -> None:
 @jit_inline
 def _sleep(s: Any, k: Any) -> None:
     """Sleep until a request is ready or epoll_wait's timeout is over."""
-    p = packets(k)
     s.asleep, s.need_resched = 1, 0
     if k.epoll_timeout >= 0:
         s.wakes_at = max(s.now, s.called + k.epoll_timeout)
@@ -159,8 +158,8 @@ def _sleep(s: Any, k: Any) -> None:
     while s.asleep and not s.over:
         if k.closed:
             # one at a time: each may bring the next interrupt nearer
-            while s.pending > 0 and p.memory[k.heap_time_at] <= min(s.due, k.end - 1):
-                materialise(s, k, p.memory[k.heap_time_at])
+            while s.upcoming <= s.due and s.upcoming < NEVER:
+                materialise(s, k, s.upcoming)
                 refresh(s, k)
         idle_until = min(max(s.now, s.due), k.end)
         s.hardirq += min(idle_until - s.now, k.idle)
@@ -182,7 +181,7 @@ def _sleep(s: Any, k: Any) -> None:
 def _serve_next(s: Any, k: Any) -> None:
     """Serve what can be served undisturbed, and begin the next request."""
     p = packets(k)
-    if s.batch > 0:
+    if s.batch > 0 and not k.closed:
         s.batch -= _serve_undisturbed(s, k, s.batch)
     if s.batch == 0:
         _call(s, k)
@@ -253,6 +252,7 @@ def _sent(s: Any, k: Any) -> None:
     s.serving = packet + 1
     if k.closed:
         answer(s, k, p.memory[k.row_at + packet])
+        s.quiet = min(s.quiet, s.upcoming - 1)
     s.stage, s.left = SENDING, k.transmit + s.notify
     s.notify = 0
 

@@ -27,8 +27,7 @@ def answer_request(g: Any, cpu: int, t: Any) -> None:
         _explain(g, t, slot, place)
     if g.closed:
         answer(g, g, row_of(g, slot))
-        if g.pending > 0:
-            g.quiet = min(g.quiet, memory[g.heap_time_at])
+        g.quiet = min(g.quiet, g.upcoming)
     if g.tx_completions:
         transmit(g, transmits_on(g, cpu, queue_of_slot(g, slot)))
 

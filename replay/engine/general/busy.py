@@ -166,9 +166,7 @@ def _next_arrival(g: Any) -> int:
         admit(g, q)
         if q.tail < q.known:
             soonest = min(soonest, when[q.slots + q.tail])
-    if g.pending > 0:
-        soonest = min(soonest, int64s_at(g.memory, g.memory_size)[g.heap_time_at])
-    return int(soonest)
+    return int(min(soonest, g.upcoming))
 
 
 @jit_inside

@@ -8,10 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.engine.causes import CAUSES
+from replay.engine.followers import FOLLOWER, bucket_shift, buckets, plan
+from replay.engine.heap import PAIR
 from replay.engine.histogram import BUCKETS
 from replay.engine.workload import Int64s, Workload, count_requests
 from replay.host import Host
 from replay.mapped import require_memory, zeros
+from replay.units import NEVER
 
 #: Transmissions of a queue that may wait to be cleaned up: no NIC's ring holds as many.
 MOST_TRANSMISSIONS = 1 << 20
@@ -49,7 +52,9 @@ def lay_out_packets(g: Any, workload: Workload, host: Host, queues: Any) -> Pack
         queues[number]["known"] = 0 if closed else slots_of[number]
     requests = count_requests(workload.service_ns)
     g.tx_size = min(MOST_TRANSMISSIONS, 1 << max(4, (requests + 1).bit_length()))
-    g.offered = offered
+    g.offered, g.upcoming = offered, NEVER
+    if closed:
+        g.bucket_shift, g.buckets = bucket_shift(rows, int(g.end)), buckets(rows, int(g.end))
     memory = zeros(_say_where(g, workload, host, queues, rows, sorted_out or closed))
     if g.times:
         memory[g.delivered_at : g.done_at + rows] = -1
@@ -57,7 +62,7 @@ def lay_out_packets(g: Any, workload: Workload, host: Host, queues: Any) -> Pack
     when, service = workload.arrival_ns[:offered], workload.service_ns[:offered]
     if closed:
         when, service = np.zeros(offered, np.int64), np.full(offered, -1, np.int64)
-        _plan_closed_arrivals(g, workload, memory)
+        g.upcoming, g.closed = plan(workload, memory, g), 1
     elif order is not None:
         memory[g.row_at :][:offered] = order
         when, service = when[order], service[order]
@@ -91,12 +96,9 @@ def _say_where(
         "delivered": times,
         "started": times,
         "done": times,
-        "workload_service": rows if closed else 0,
-        "think": rows if closed else 0,
-        "first_child": rows + 1 if closed else 0,
-        "child": rows if closed else 0,
-        "heap_time": rows if closed else 0,
-        "heap_row": rows if closed else 0,
+        "follower": FOLLOWER * rows if closed else 0,
+        "heap": PAIR * rows if closed else 0,
+        "bucket": int(g.buckets),
     }
     g.memory_size = 0
     for name, size in sizes.items():
@@ -117,21 +119,3 @@ def _write_columns(g: Any, workload: Workload, host: Host, memory: Int64s) -> No
         if column is not None:
             memory[at:][:rows] = column
     memory[g.cstate_at :][: 2 * len(host.cstates)] = np.array(host.cstates, np.int64).ravel()
-
-
-def _plan_closed_arrivals(g: Any, workload: Workload, memory: Int64s) -> None:
-    """Write who follows whom, and begin the heap with the packets that follow nobody."""
-    parent, think = workload.parent, workload.think_ns
-    assert parent is not None
-    assert think is not None
-    count = len(parent)
-    order = np.argsort(parent, kind="stable")
-    roots = np.flatnonzero(parent < 0)
-    roots = roots[np.lexsort((roots, workload.arrival_ns[roots]))]
-    memory[g.workload_service_at :][:count] = workload.service_ns
-    memory[g.think_at :][:count] = think
-    memory[g.first_child_at :][: count + 1] = np.searchsorted(parent[order], np.arange(count + 1))
-    memory[g.child_at :][:count] = order
-    memory[g.heap_time_at :][: len(roots)] = workload.arrival_ns[roots]
-    memory[g.heap_row_at :][: len(roots)] = roots
-    g.pending, g.closed = len(roots), 1

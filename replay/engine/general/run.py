@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from replay.engine.accelerate import int64s_at, jit_in_place, jit_inline, jit_inside
-from replay.engine.arrivals import remove_first
+from replay.engine.arrivals import next_row
+from replay.engine.followers import FOLLOWER
 from replay.engine.general.device import admit, refresh
 from replay.engine.general.interrupts import (
     end_handler,
@@ -85,20 +86,16 @@ def _next_cpu(g: Any) -> int:
 @jit_inside
 def _arrives(g: Any, until: int) -> bool:
     """Let the next packet of closed arrivals arrive, if it does up to `until`, inclusive."""
-    if g.pending == 0:
-        return False
-    memory = int64s_at(g.memory, g.memory_size)
-    time = memory[g.heap_time_at]
+    time = g.upcoming
     if time > until:
         return False
-    row = memory[g.heap_row_at]
-    g.pending -= 1
-    remove_first(g, g.pending)
+    memory = int64s_at(g.memory, g.memory_size)
+    row = next_row(g, g)
     q = queue_of(g, memory[g.queue_at + row] if g.queue_at >= 0 else 0)
     slot = q.slots + q.known
     q.known += 1
     int64s_at(g.when, g.offered)[slot] = time
-    int64s_at(g.service, g.offered)[slot] = memory[g.workload_service_at + row]
+    int64s_at(g.service, g.offered)[slot] = memory[g.follower_at + FOLLOWER * row]
     memory[g.row_at + slot] = row
     g.now = max(g.now, time)
     if q.armed:
@@ -151,10 +148,7 @@ def _quiet(g: Any, c: Any) -> int:
     """Return before when this CPU is alone and undisturbed."""
     if c.fifo_waits:
         return NOTHING
-    quiet = min(c.due, g.end, c.slice_end, g.others)
-    if g.pending > 0:
-        quiet = min(quiet, int64s_at(g.memory, g.memory_size)[g.heap_time_at])
-    return int(quiet)
+    return int(min(c.due, g.end, c.slice_end, g.others, g.upcoming))
 
 
 @jit_inline

@@ -57,9 +57,9 @@ ISLAND = _record(
     *("row_at", "worker_at", "size_at", "next_ready_at", "why_at", "tx_at"),
     *("tx_size", "cstate_at", "latency_at", "sizes_at", "sizes", "cause_at", "tail_at"),
     *("delivered_at", "started_at", "done_at", "times", "causes"),
-    # closed arrivals: what follows whom, and a heap of those whose time is known
-    *("closed", "pending", "workload_service_at", "think_at", "first_child_at", "child_at"),
-    *("heap_time_at", "heap_row_at", "queue_at"),
+    # closed arrivals: what follows whom, and those whose time is known
+    *("closed", "upcoming", "pending", "emptied", "follower_at", "heap_at", "queue_at"),
+    *("bucket_at", "bucket_shift", "buckets"),
     # results
     *("epoll_returns", "squeezes", "overflow"),
 )

@@ -1,0 +1,92 @@
+"""Closed arrivals: who follows whom, and buckets of the packets whose time is known.
+
+A bucket holds, in no order, those that arrive in one stretch of time. The next one is emptied into
+the heap when that is empty (see arrivals.py), so the heap is small and most packets cost it little.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from replay.engine.accelerate import int64s_at, jit_in_place, jit_inline
+from replay.engine.workload import Int64s, Workload
+from replay.units import NEVER
+
+#: Numbers of a row: its service, its think time or, once that is known, when it arrives, and links.
+FOLLOWER = 3
+LINKS = (
+    2  # the first row that follows this one; above, the next of its parent, or of its bucket + 1
+)
+NEXT = 32  # bits
+ROW = (1 << NEXT) - 1  # 0: none, as row 0 follows nobody
+
+_ROWS_A_BUCKET = 2  # at least, if all of them arrive
+
+
+def bucket_shift(rows: int, end: int) -> int:
+    """Return the bits of a time, in ns, that say where in its bucket it is."""
+    return (_ROWS_A_BUCKET * end // max(rows, 1)).bit_length()
+
+
+def buckets(rows: int, end: int) -> int:
+    """Return how many buckets there are: at most half the rows, and one."""
+    return (end >> bucket_shift(rows, end)) + 1
+
+
+def plan(workload: Workload, memory: Int64s, k: Any) -> int:
+    """Write who follows whom, and into buckets who follows nobody; return when the first arrives.
+
+    `k` says where: `follower_at`, `bucket_at`, `bucket_shift`, and `end`.
+    """
+    assert workload.parent is not None
+    assert workload.think_ns is not None
+    columns = (workload.parent, workload.think_ns, workload.service_ns, workload.arrival_ns)
+    arrays = [np.ascontiguousarray(column, np.int64) for column in columns]
+    where = (k.follower_at, k.bucket_at, k.bucket_shift, k.end)
+    addresses = [array.ctypes.data for array in (memory, *arrays)]
+    sizes = (len(memory), len(workload.parent))
+    return int(_plan(*sizes, *addresses, *(int(number) for number in where)))
+
+
+@jit_in_place
+def _plan(
+    size: int,
+    rows: int,
+    memory_address: int,
+    parent_address: int,
+    think_address: int,
+    service_address: int,
+    arrival_address: int,
+    follower_at: int,
+    bucket_at: int,
+    shift: int,
+    end: int,
+) -> int:
+    """The same, given the arrays by their addresses."""
+    memory, parent = int64s_at(memory_address, size), int64s_at(parent_address, rows)
+    think, service = int64s_at(think_address, rows), int64s_at(service_address, rows)
+    arrival = int64s_at(arrival_address, rows)
+    first = NEVER
+    for row in range(rows):
+        follower = follower_at + FOLLOWER * row
+        memory[follower] = service[row]
+        if parent[row] >= 0:
+            memory[follower + 1] = think[row]
+            links = follower_at + FOLLOWER * parent[row] + LINKS
+            siblings = memory[links]
+            memory[follower + LINKS] = (siblings & ROW) << NEXT
+            memory[links] = siblings - (siblings & ROW) + row
+        elif arrival[row] < end:
+            memory[follower + 1] = arrival[row]
+            put(memory, follower, row, bucket_at + (arrival[row] >> shift))
+            first = min(first, arrival[row])
+    return int(first)
+
+
+@jit_inline
+def put(memory: Int64s, follower: int, row: int, bucket: int) -> None:
+    """Put a row into a bucket."""
+    memory[follower + LINKS] = (memory[bucket] << NEXT) | (memory[follower + LINKS] & ROW)
+    memory[bucket] = row + 1
