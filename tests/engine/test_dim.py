@@ -27,7 +27,7 @@ def feed(d: Any, samples: Any, chosen: Any, index: Any) -> None:
 
 @jit
 def profiles(table: Any) -> None:
-    for kind in range(4):
+    for kind in range(5):
         for index in range(5):
             usecs, frames = dim_profile(kind, index)
             table[kind, index, 0] = usecs

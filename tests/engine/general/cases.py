@@ -106,7 +106,7 @@ def assert_lawful(
         )
         mine = here & done
         assert part.latency == Histogram.of((times.done - times.arrival)[mine])
-    first = policies[0]
+    first = topology.policy_of(0, policies)
     if not (first.busy_polls or first.busy_read_usecs):
         assert outcome.busy_polls == 0
     if not first.prefer_busy_poll:
