@@ -11,15 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Any
 
 from replay.arrivals import LOADS_BY, offered
 from replay.describe import assumptions, free_handoffs, head, kept_as_recorded
 from replay.engine import replay_island
 from replay.engine.outcome import Outcome
-from replay.engine.topology import SINGLE
 from replay.errors import PolicyError
-from replay.host import Host, costs_of, with_nic
+from replay.host import Host, with_nic
 from replay.islands import Island
 from replay.measured import Measurements, measured_policy, measurements, with_error
 from replay.placement import lay_out, place
@@ -148,14 +146,9 @@ def replay_all(
 def _replay(island: Island, scenario: Scenario, *, causes: bool) -> Outcome:
     """Replay one island of a scenario; one policy is that of all NICs."""
     policies, host = scenario.policies, scenario.machine.host
-    job: list[Any] = [island.workload, policies, host]
-    more: dict[str, Any] = {"causes": True} if causes else {}
-    if len(policies) == 1:
-        job[1:] = [policies[0], costs_of(policies[0], host)]
-    if island.topology != SINGLE:
-        job.append(island.topology)
+    policy = policies[0] if len(policies) == 1 else policies
     with running(scenario.name, len(island.workload.arrival_ns)):
-        return replay_island(*job, **more)
+        return replay_island(island.workload, policy, host, island.topology, causes=causes)
 
 
 def _adapts(policy: Policy, host: Host) -> bool:

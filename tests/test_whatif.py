@@ -9,7 +9,7 @@ import pytest
 
 from replay.engine.outcome import Outcome
 from replay.errors import PolicyError, TraceError
-from replay.host import NICS, write_host
+from replay.host import NICS, Host, costs_of, write_host
 from replay.places import Places
 from replay.policy import Policy
 from replay.report import FORMATS
@@ -201,9 +201,10 @@ def ruled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Have the rule answer for the engine, and keep what it was asked."""
     jobs: list[tuple[Any, ...]] = []
 
-    def answer(*job: Any) -> Outcome:
-        jobs.append(job)
-        return answer_by_rule(*job)
+    def answer(workload: Any, policy: Any, host: Host, topology: Any, **more: Any) -> Outcome:
+        first = policy if isinstance(policy, Policy) else policy[0]
+        jobs.append((workload, policy, costs_of(first, host), topology))  # as the engine finds it
+        return answer_by_rule(workload, policy, host, topology, **more)
 
     monkeypatch.setattr("replay.whatif.replay_island", answer)
     return jobs

@@ -15,7 +15,7 @@ from replay.engine.histogram import BUCKETS, Histogram, bucket_of
 from replay.engine.outcome import CpuTime, Outcome
 from replay.engine.topology import SINGLE, Topology
 from replay.engine.workload import Workload
-from replay.host import GENERIC, Host
+from replay.host import GENERIC, Host, costs_of
 from replay.policy import Policy
 from replay.trace import schema
 from replay.trace.bundle import Trace, write_trace
@@ -148,6 +148,7 @@ def answer_by_rule(
 ) -> Outcome:
     """Stand in for the engine: an interrupt a packet, and latencies from 10 us up by 100 ns."""
     policy = policy if isinstance(policy, Policy) else policy[0]
+    host = costs_of(policy, host)
     inside = workload.arrival_ns < workload.duration_ns
     packets = int(np.count_nonzero(inside))
     requests = int(np.count_nonzero(inside & (workload.service_ns >= 0)))

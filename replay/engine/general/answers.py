@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import bit_length, int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import int64s_at, jit_inline, jit_inside
 from replay.engine.arrivals import answer
-from replay.engine.causes import CAUSES
 from replay.engine.general.device import row_of, transmit, transmits_on
 from replay.engine.general.state import queue_of
-from replay.engine.histogram import BUCKETS, MAX_BITS, SUB_BITS
-
-KINDS = len(CAUSES)
+from replay.engine.histogram import BUCKETS
+from replay.engine.tally import KINDS, bucket
 
 
 @jit_inside
@@ -74,11 +72,3 @@ def _count(g: Any, place: int, cause: int, time: int) -> None:
     memory = int64s_at(g.memory, g.memory_size)
     memory[g.cause_at + cause * BUCKETS + bucket(time)] += 1
     memory[g.tail_at + place * KINDS + cause] += time
-
-
-@jit_inline
-def bucket(value: int) -> int:
-    """Return the histogram's bucket of a value (see histogram.py)."""
-    clipped = min(value, (1 << MAX_BITS) - 1)
-    shift = max(bit_length(clipped) - SUB_BITS, 0)
-    return int((shift << (SUB_BITS - 1)) + (clipped >> shift))
