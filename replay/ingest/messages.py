@@ -23,7 +23,7 @@ from replay.ingest.headers import (
     SYN,
     TRANSPORT,
 )
-from replay.ingest.packet import Columns
+from replay.ingest.records import Columns
 from replay.ingest.server import ELSEWHERE, FROM_SERVER
 from replay.trace.schema import PacketKind
 

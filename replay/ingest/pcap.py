@@ -15,9 +15,9 @@ import numpy as np
 from replay.errors import TraceError
 from replay.ingest import capture_summary as summary
 from replay.ingest.capture_tables import flows_table, gaps_table, packets_table
+from replay.ingest.decode import decode_capture
 from replay.ingest.ingested import Ingested, source_entry
 from replay.ingest.messages import ASKS, PACKETS, STATISTICS, find_messages, summarise_flows
-from replay.ingest.packet import decode_capture
 from replay.ingest.pcap_walk import PcapCapture
 from replay.ingest.pcapng import PcapngCapture
 from replay.ingest.records import Bytes, Capture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +69,35 @@ class Capture(Protocol):
 def new_block() -> Int64s:
     """Return memory for one block."""
     return np.empty((BLOCK, 5), dtype=np.int64)
+
+
+class Columns(NamedTuple):
+    """Decoded packets, each of shape (rows,)."""
+
+    time: Int64s  # ns since 1970, or NO_TIME
+    flow: npt.NDArray[np.int32]  # flows.NO_FLOW without
+    length: npt.NDArray[np.uint32]  # on the wire
+    payload: npt.NDArray[np.int32]  # -1 where unknown
+    marks: npt.NDArray[np.uint8]  # of replay.ingest.headers
+    status: npt.NDArray[np.uint8]  # PacketStatus
+    device: npt.NDArray[np.uint16]
+
+    @classmethod
+    def empty(cls, rows: int) -> Columns:
+        """Return columns of `rows` rows with any content."""
+        return cls(
+            np.empty(rows, dtype=np.int64),
+            np.empty(rows, dtype=np.int32),
+            np.empty(rows, dtype=np.uint32),
+            np.empty(rows, dtype=np.int32),
+            np.empty(rows, dtype=np.uint8),
+            np.empty(rows, dtype=np.uint8),
+            np.empty(rows, dtype=np.uint16),
+        )
+
+    def part(self, first: int, behind: int) -> Columns:
+        """Return the rows from `first` up to `behind`, sharing memory."""
+        return Columns(**{name: column[first:behind] for name, column in self._asdict().items()})
 
 
 @jit_inline

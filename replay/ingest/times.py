@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from replay.ingest.packet import Columns
-from replay.ingest.records import NO_TIME
+from replay.ingest.records import NO_TIME, Columns
 from replay.units import SECOND
 
 Int64s = npt.NDArray[np.int64]

@@ -8,8 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.ingest.packet import Columns
-from replay.ingest.records import NO_TIME
+from replay.ingest.records import NO_TIME, Columns
 from replay.ingest.times import Timed, settle_times
 
 SECOND = 10**9
