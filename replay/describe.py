@@ -15,6 +15,7 @@ from replay.layout import VERIFICATION_KEY, Layout
 from replay.measured import Measurements, measured_ends
 from replay.placement import hashed_as_recorded
 from replay.scenario import Machine
+from replay.service import ServiceTimes
 from replay.trace.bundle import Trace
 from replay.units import SECOND
 
@@ -154,18 +155,29 @@ def free_handoffs(host: Host, islands: Iterable[Island]) -> list[str]:
 
 
 def kept_as_recorded(
-    truth: Measurements, recorded: Machine, changed: Machine, *, nic: str | None, per_queue: bool
+    truth: Measurements,
+    recorded: Machine,
+    changed: Machine,
+    *,
+    nic: str | None,
+    service: ServiceTimes | None,
+    per_queue: bool,
 ) -> list[str]:
     """Return that rows of what was measured do not have the machine or the queues asked for.
 
-    `nic` is the NIC that was asked for.
+    `nic` and `service` are the NIC and the service times that were asked for.
     """
-    if truth.policy is None:
-        return []
     notes = []
+    if service is not None:
+        notes.append(
+            f"service times are drawn from {service}, the same for each request under all policies"
+        )
+    if truth.policy is None:
+        return notes
     if changed is not recorded:
         rows = "measured and model rows are" if truth.rows else "the model row is"
         other = _machine(changed) if nic is None else f"{_machine(changed)}, NIC {nic}"
+        other += "" if service is None else f", service {service}"
         notes.append(
             f"{rows} of the machine as recorded ({_machine(recorded)}); all other replayed rows"
             f" are of the one asked for ({other})"

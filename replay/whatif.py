@@ -33,6 +33,7 @@ from replay.scenario import (
     scenarios,
     with_hooks,
 )
+from replay.service import parse_service, with_service
 from replay.summary import summarise
 from replay.superposition import superposed
 from replay.trace.bundle import Trace, open_trace
@@ -55,6 +56,7 @@ def what_if(
     per_queue: bool = False,
     causes: bool = False,
     arrivals: str = "auto",
+    service: str | None = None,
     hooks: str | os.PathLike[str] | None = None,
     threads: int | None = None,
 ) -> Result:
@@ -65,7 +67,8 @@ def what_if(
     host where it has none. `nic` gives it another NIC's settings (`replay.host.NICS`).
 
     `load` multiplies the arrival rate: compression divides the times by it, superposition lays so
-    many copies of the recording over each other. `arrivals` is auto, open or closed.
+    many copies of the recording over each other. `arrivals` is auto, open or closed. `service`
+    is a distribution of service times (`replay.service.parse_service`); None leaves the recorded.
 
     `queues` and `indirection` hash the flows onto that many queues; None leaves them as recorded.
     `places` says what runs where; None gives each queue a CPU and a worker. `hooks` is a
@@ -83,6 +86,7 @@ def what_if(
     if load_by not in LOADS_BY:
         raise PolicyError(f"load-by = {load_by!r} is none of {', '.join(LOADS_BY)}")
 
+    times = None if service is None else parse_service(service)
     trace = trace if isinstance(trace, Trace) else open_trace(trace)
     costs, origin = choose_host(trace, host)
     fitted = costs if nic is None else with_nic(costs, nic)
@@ -96,7 +100,9 @@ def what_if(
     layout = lay_out(trace, queues, indirection)
     recorded = Machine(costs, place(trace, offer, None, None))
     changed = recorded
-    if places or (layout and (layout.queues, len(recorded.placement.names)) != (1, 1)):
+    if times is not None:
+        changed = Machine(fitted, place(trace, with_service(offer, times), layout, places))
+    elif places or (layout and (layout.queues, len(recorded.placement.names)) != (1, 1)):
         changed = Machine(fitted, place(trace, offer, layout, places))
     elif nic is not None:
         changed = Machine(fitted, recorded.placement)
@@ -127,7 +133,9 @@ def what_if(
             *hooked,
             *assumptions(trace, costs, offer, truth, layout, asked_for=arrivals),
             *free_handoffs(costs, (island for item in replayed for island in item.islands)),
-            *kept_as_recorded(truth, recorded, changed, nic=nic, per_queue=per_queue),
+            *kept_as_recorded(
+                truth, recorded, changed, nic=nic, service=times, per_queue=per_queue
+            ),
             *notes_on_islands(replayed, per_queue=per_queue),
         ),
     )

@@ -88,6 +88,14 @@ def whatif(
             metavar="auto|open|closed", help="As recorded, or each after the answer before it."
         ),
     ] = "auto",
+    service: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME:MEAN[,...]",
+            help="Draw service times: constant:20us, exponential:20us, lognormal:20us,cv=2 or"
+            " pareto:20us,shape=2; default as recorded.",
+        ),
+    ] = None,
     hooks: Annotated[
         Path | None,
         typer.Option(
@@ -150,6 +158,7 @@ def whatif(
             per_queue=per_queue,
             causes=causes,
             arrivals=arrivals,
+            service=service,
             hooks=hooks,
         )
     for note in [*notes, *result.notes]:
