@@ -42,7 +42,7 @@ def _lognormal(random: np.random.Generator, count: int, cv: float) -> Floats:
 
 
 def _pareto(random: np.random.Generator, count: int, shape: float) -> Floats:
-    """From (shape - 1) / shape on, falling with that exponent: by inversion, -ln U is exponential."""
+    """By inversion, from (shape - 1) / shape on: -ln U is exponential."""
     drawn: Floats = (1 - 1 / shape) * np.exp(random.standard_exponential(count) / shape)
     return drawn
 
