@@ -1,30 +1,27 @@
-"""A perf.data file with tracepoints, read directly: events, and the packets rebuilt from them."""
+"""A perf.data file with tracepoints, read directly."""
 
 from __future__ import annotations
 
 import mmap
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from replay.errors import TraceError
-from replay.ingest import perf_header, perf_summary
+from replay.ingest import perf_header
 from replay.ingest.ingested import Ingested, source_entry
-from replay.ingest.perf_bytes import Bytes
-from replay.ingest.perf_formats import read_formats
-from replay.ingest.perf_header import read_header
-from replay.ingest.perf_points import PerfPoints, read_points
-from replay.ingest.perf_summary import PerfFile
-from replay.ingest.perf_tracepoints import choose_slots
+from replay.ingest.little_endian import Bytes
+from replay.ingest.perf_header import PerfHeader, read_header
+from replay.ingest.perf_points import read_points
 from replay.ingest.perf_walk import COMPRESSED, COMPRESSED2, SAMPLE, Walked, walk
-from replay.ingest.reconstruct import Reconstruction, choose_device, reconstruct
-from replay.ingest.reconstruct_error import interrupt_lag
-from replay.ingest.reconstruct_events import Events, events_table, make_events
-
-_CLOCK_MONOTONIC = 1
+from replay.ingest.rebuild import rebuild
+from replay.ingest.recording import Recording
+from replay.ingest.tracepoint_formats import Format, read_formats
+from replay.ingest.tracepoints import choose_slots
 
 
 def read_perf(
@@ -35,43 +32,16 @@ def read_perf(
 ) -> Ingested:
     """Read a perf.data file of `perf record -e ...` with tracepoints of the receive path.
 
-    device: whose packets to rebuild; the busiest where it is not named. facts: what is known of
-    the recording, merged into the manifest. Two of them are used: `irq_lag_ns`, from a packet's
-    arrival to the interrupt's handler or the wake-up of the NAPI thread; and `peer_device`, the
-    other end of a virtual pair recorded as well, by which that lag is measured where it is not
-    given.
+    device, facts: as for `rebuild`.
 
     Raises TraceError where the file is none, of a kind that is not read, damaged, without a
     tracepoint that is known, or where `device` received nothing.
     """
     place = Path(path)
-    said = dict(facts or {})
-    data = _map(place)
     with ThreadPoolExecutor(1) as beside:
         hashed = beside.submit(source_entry, place)
-        file, read = _decode(place, data)
-        monotonic = perf_summary.common_clock(file.header) == _CLOCK_MONOTONIC
-        events = make_events(
-            read.points,
-            len(read.devices),
-            read.threads,
-            clock=read.origin if monotonic else None,
-        )
-        chosen, others = choose_device(events.survey, read.devices, device)
-        rebuilt = None if chosen is None else _rebuild(read, events, chosen, said)
-        source = hashed.result()
-    tables = {"events": events_table(events.columns), "gaps": perf_summary.gaps(file, read)}
-    if rebuilt is not None:
-        tables |= {"packets": rebuilt.packets, "flows": rebuilt.flows}
-    lost = perf_summary.lost_lines(file, read, events)
-    manifest = perf_summary.manifest(file, read, events, rebuilt, source)
-    return Ingested(
-        tables=tables,
-        manifest=manifest | {"warnings": lost} | said,
-        found=perf_summary.found_lines(read, events, rebuilt, others),
-        inferred=perf_summary.inferred_lines(events, rebuilt),
-        lost=lost,
-    )
+        read = rebuild(read_recording(place), device=device, facts=facts)
+        return replace(read, manifest={"sources": [hashed.result()], **read.manifest})
 
 
 def _map(path: Path) -> Bytes:
@@ -88,8 +58,13 @@ def _map(path: Path) -> Bytes:
         raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def _decode(path: Path, data: Bytes) -> tuple[PerfFile, PerfPoints]:
-    """Read the frame, the tracepoints' formats, and all samples of known tracepoints."""
+def read_recording(path: Path) -> Recording:
+    """Read the frame, the tracepoints' formats, and all samples of known tracepoints.
+
+    Raises TraceError where the file is none, of a kind that is not read, damaged, or without a
+    tracepoint that is known.
+    """
+    data = _map(path)
     header = read_header(path, data.data)
     if perf_header.TRACING_DATA not in header.features:
         walked = walk(data, header.data_start, header.data_end)
@@ -110,7 +85,58 @@ def _decode(path: Path, data: Bytes) -> tuple[PerfFile, PerfPoints]:
         names = [formats[number].name for number in read.unknown if number in formats]
         names = names or perf_header.event_names(data.data, header)
         raise TraceError(_nothing_known(path, read.walked, names))
-    return PerfFile(data, header, read.walked, formats, lacking), read
+    return Recording(
+        points=read.points,
+        origin=read.origin,
+        devices=read.devices,
+        threads=read.threads,
+        clock=_clock(header)[1],
+        losses=read.losses,
+        cut=f"byte {read.walked.end}" if header.cut or not read.walked.whole else None,
+        facts=_facts(data, header, read.origin),
+        left_out=_left_out(read.unknown, formats, lacking),
+    )
+
+
+def _clock(header: PerfHeader) -> tuple[int | None, str]:
+    """Return the clock of all events and its name; None where it is perf's own, or they differ."""
+    clocks = {attr.clockid for attr in header.attrs if attr.type == perf_header.TRACEPOINT}
+    clock = clocks.pop() if len(clocks) == 1 else None
+    if clock is None:
+        return None, "perf's own (sched_clock)"
+    return clock, perf_header.CLOCKS.get(clock, f"clock {clock}")
+
+
+def _facts(data: Bytes, header: PerfHeader, origin: int) -> dict[str, Any]:
+    """Return what the file says of its host, its recorder and the wall clock."""
+    view = data.data
+    known: dict[str, Any] = {
+        "host": {
+            "hostname": perf_header.feature_text(view, header, perf_header.HOSTNAME),
+            "kernel": perf_header.feature_text(view, header, perf_header.OSRELEASE),
+            "cpu": perf_header.feature_text(view, header, perf_header.CPUDESC),
+            "cpus": perf_header.online_cpus(view, header),
+        },
+        "recorded_by": perf_header.command_line(view, header),
+    }
+    reference = perf_header.clock_reference(view, header)
+    if reference is not None and reference[0] == _clock(header)[0]:
+        known["wall_origin_ns"] = reference[1] - reference[2] + origin
+    return known
+
+
+def _left_out(unknown: dict[int, int], formats: dict[int, Format], lacking: list[str]) -> list[str]:
+    """Return what of the file is not used."""
+    lines = []
+    if lacking:
+        lines.append(f"tracepoints that lack a field: {', '.join(lacking)}")
+    if unknown:
+        names = [
+            formats[number].name if number in formats else f"number {number}" for number in unknown
+        ]
+        total = sum(unknown.values())
+        lines.append(f"{total:,} samples of other tracepoints left out: {', '.join(names[:8])}")
+    return lines
 
 
 def _refuse_compressed(path: Path, walked: Walked) -> None:
@@ -128,14 +154,3 @@ def _nothing_known(path: Path, walked: Walked, names: list[str]) -> str:
         f" (its events: {listed or 'unnamed'}); record napi:napi_poll,"
         " net:napi_gro_receive_entry, net:net_dev_start_xmit and sched:sched_switch at least"
     )
-
-
-def _rebuild(read: PerfPoints, events: Events, device: int, said: dict[str, Any]) -> Reconstruction:
-    """Rebuild the packets of `device`."""
-    columns = events.columns
-    by_gro = events.by_gro(device)
-    lag = said.get("irq_lag_ns")
-    peer = said.get("peer_device")
-    if lag is None and peer in read.devices:
-        lag = interrupt_lag(columns, device, events.napis, read.devices.index(peer), by_gro=by_gro)
-    return reconstruct(columns, device, events.napis, lag=int(lag or 0), by_gro=by_gro)

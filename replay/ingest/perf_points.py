@@ -8,26 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from replay.errors import TraceError
-from replay.ingest import perf_decode, perf_walk
-from replay.ingest.perf_bytes import Bytes, load16, load32, load64
+from replay.ingest import perf_walk, tracepoint_decode
+from replay.ingest.little_endian import Bytes, load16, load32, load64
 from replay.ingest.perf_header import PerfHeader
 from replay.ingest.perf_samples import VARIABLE, sample_layouts
-from replay.ingest.perf_tracepoints import Slots
 from replay.ingest.perf_walk import COMM, LOST, LOST_SAMPLES, Index, Walked
 from replay.ingest.reconstruct_points import Points
+from replay.ingest.recording import Loss
+from replay.ingest.tracepoints import Slots
 
 _LEAST_RAW = 4 + 8  # a sample's raw data: its length, and a tracepoint's common header
 _LEAST_OTHER = 16  # LOST_SAMPLES: header and a count
 _LONGEST_TRACE = 1 << 50  # ns: 13 days; leaves room to multiply
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Records that the kernel could not store."""
-
-    time: int  # ns since the trace's start; 0 where it is not known
-    cpu: int  # -1 where it is not known
-    records: int
 
 
 @dataclass(frozen=True)
@@ -72,16 +64,15 @@ def read_points(path: Path, data: Bytes, header: PerfHeader, slots: Slots) -> Pe
     index, others = index.first(found), others[:found_others]
     order, origin = _time_order(path, index)
     points = Points.empty(found)
-    devices = np.zeros((perf_decode.MOST_DEVICES, 2), np.int64)
-    threads = np.zeros((perf_decode.MOST_THREADS, 3), np.int64)
-    seen = np.zeros(perf_decode.HIGHEST_TID + 1, np.uint8)
-    named, started, problem, sample = perf_decode.decode(
+    devices = np.zeros((tracepoint_decode.MOST_DEVICES, 2), np.int64)
+    threads = np.zeros((tracepoint_decode.MOST_THREADS, 3), np.int64)
+    seen = np.zeros(tracepoint_decode.HIGHEST_TID + 1, np.uint8)
+    named, started, problem, sample = tracepoint_decode.decode(
         data, index, order, origin, slots.kind, slots.fields, points, devices, threads, seen
     )
-    if problem != perf_decode.GOOD:
-        raise TraceError(
-            f"{path}: the sample at byte {index.raw[sample]} has {perf_decode.PROBLEMS[problem]}"
-        )
+    if problem != tracepoint_decode.GOOD:
+        what = tracepoint_decode.PROBLEMS[problem]
+        raise TraceError(f"{path}: the sample at byte {index.raw[sample]} has {what}")
     names = {int(tid): _text(data[place : place + size]) for tid, place, size in threads[:started]}
     per_slot = np.bincount(index.slot, minlength=len(slots.names))
     return PerfPoints(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.engine.accelerate import jit_in_place
-from replay.ingest.perf_bytes import Bytes, load16, load32, load64
+from replay.ingest.little_endian import Bytes, load16, load32, load64
 from replay.ingest.perf_samples import (
     CALLCHAIN,
     CPU,

@@ -135,7 +135,8 @@ def test_lost_records_become_gaps(tmp_path: Path) -> None:
         {"start_ns": None, "end_ns": None, "source": 0, "cause": "lost", "lost": 3},
     ]
     assert read.manifest["losses"] == 16
-    assert "16 records lost in 3 places (raise perf record -m)" in read.lost
+    told = "16 records lost in 3 places (larger buffers: perf record -m, trace-cmd record -b)"
+    assert told in read.lost
 
 
 def test_a_damaged_record_cuts_the_recording(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.errors import TraceError
-from replay.ingest import perf_decode
-from replay.ingest.perf_formats import read_formats
+from replay.ingest import tracepoint_decode
 from replay.ingest.perf_header import read_header
 from replay.ingest.perf_points import PerfPoints, read_points
-from replay.ingest.perf_tracepoints import choose_slots
 from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, detail
+from replay.ingest.tracepoint_formats import read_formats
+from replay.ingest.tracepoints import choose_slots
 from tests.ingest import perf_builder as pb
 from tests.ingest.perf_builder import PerfBuilder
 
@@ -293,7 +293,7 @@ def test_a_cpu_beyond_the_highest_is_refused() -> None:
 
 
 def test_too_many_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(perf_decode, "MOST_DEVICES", 8)
+    monkeypatch.setattr(tracepoint_decode, "MOST_DEVICES", 8)
     builder = PerfBuilder()
     for number in range(8):
         builder.sample("net:netif_receive_skb", 1, 0, 1, name=f"dev{number}", len=1)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.ingest.perf_formats import Field, Format
 from replay.ingest.reconstruct_points import Point
+from replay.ingest.tracepoint_formats import Field, Format
 
 #: Columns of a slot: each a field's offset (-1: it has none), size, signedness and kind of text.
 OBJECT, VALUE, OTHER, DEVICE, COMM, HASH, HASH_IS_FLOW, MAC_VALID, MAC, PROTOCOL, NETWORK = range(

@@ -1,22 +1,16 @@
-"""What a perf.data file's reading amounts to: its manifest, its gaps, lines for the summary."""
+"""What a recording amounts to: its manifest, its gaps, lines for the summary."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from replay.ingest import perf_header
-from replay.ingest.perf_bytes import Bytes
-from replay.ingest.perf_formats import Format
-from replay.ingest.perf_header import PerfHeader
-from replay.ingest.perf_points import PerfPoints
-from replay.ingest.perf_walk import Walked
 from replay.ingest.reconstruct import Reconstruction
 from replay.ingest.reconstruct_events import Events
 from replay.ingest.reconstruct_points import Point
+from replay.ingest.recording import CLOCK_MONOTONIC, Recording
 from replay.trace.schema import GAPS
 
 #: Points without which something is unknown.
@@ -29,29 +23,7 @@ _WANTED = (
 )
 
 
-@dataclass(frozen=True)
-class PerfFile:
-    """One file, walked."""
-
-    data: Bytes
-    header: PerfHeader
-    walked: Walked
-    formats: dict[int, Format]
-    lacking: list[str]  # tracepoints that lack a field they need
-
-    @property
-    def cut(self) -> bool:
-        """Whether records are missing at its end."""
-        return self.header.cut or not self.walked.whole
-
-
-def common_clock(header: PerfHeader) -> int | None:
-    """Return the clock of all events, None where it is perf's own or not the same for all."""
-    clocks = {attr.clockid for attr in header.attrs if attr.type == perf_header.TRACEPOINT}
-    return clocks.pop() if len(clocks) == 1 else None
-
-
-def gaps(file: PerfFile, read: PerfPoints) -> pa.Table:
+def gaps(read: Recording) -> pa.Table:
     """Return what was lost and where the file is cut, as a table of schema GAPS."""
     rows: list[dict[str, Any]] = []
     times, cpus = read.points.time, read.points.cpu
@@ -65,44 +37,24 @@ def gaps(file: PerfFile, read: PerfPoints) -> pa.Table:
             start = int(mine[before - 1]) if before else 0
         row = {"start_ns": start, "end_ns": loss.time or None, "lost": loss.records}
         rows.append({**row, "source": 0, "cause": "lost"})
-    if file.cut:
+    if read.cut is not None:
         row = {"start_ns": int(times[-1]), "end_ns": None, "lost": None}
         rows.append({**row, "source": 0, "cause": "cut"})
     return pa.Table.from_pylist(rows, schema=GAPS)
 
 
-def manifest(
-    file: PerfFile,
-    read: PerfPoints,
-    events: Events,
-    rebuilt: Reconstruction | None,
-    source: dict[str, Any],
-) -> dict[str, Any]:
-    """Return what the file says of the recording and its host."""
-    view, header = file.data.data, file.header
-    clock = common_clock(header)
+def manifest(read: Recording, events: Events, rebuilt: Reconstruction | None) -> dict[str, Any]:
+    """Return what is known of the recording and its host."""
     known: dict[str, Any] = {
-        "sources": [source],
-        "clock": "perf's own (sched_clock)"
-        if clock is None
-        else perf_header.CLOCKS.get(clock, f"clock {clock}"),
+        "clock": read.clock,
         "origin_ns": read.origin,
         "duration_ns": int(read.points.time[-1]) + 1,
         "devices": read.devices,
         "loop": "unknown",
         "losses": sum(loss.records for loss in read.losses),
-        "host": {
-            "hostname": perf_header.feature_text(view, header, perf_header.HOSTNAME),
-            "kernel": perf_header.feature_text(view, header, perf_header.OSRELEASE),
-            "cpu": perf_header.feature_text(view, header, perf_header.CPUDESC),
-            "cpus": perf_header.online_cpus(view, header),
-        },
-        "recorded_by": perf_header.command_line(view, header),
+        **read.facts,
         "recorded_events": recorded_events(read, events, rebuilt),
     }
-    reference = perf_header.clock_reference(view, header)
-    if reference is not None and reference[0] == clock:
-        known["wall_origin_ns"] = reference[1] - reference[2] + read.origin
     if rebuilt is not None:
         known["device"] = read.devices[rebuilt.device]
         known["received_by"] = "napi_gro_receive" if rebuilt.by_gro else "netif_receive_skb"
@@ -112,7 +64,7 @@ def manifest(
 
 
 def recorded_events(
-    read: PerfPoints, events: Events, rebuilt: Reconstruction | None
+    read: Recording, events: Events, rebuilt: Reconstruction | None
 ) -> dict[str, Any]:
     """Count the samples: each took time on its CPU, which calibration takes off.
 
@@ -131,7 +83,7 @@ def recorded_events(
 
 
 def found_lines(
-    read: PerfPoints, events: Events, rebuilt: Reconstruction | None, others: list[str]
+    read: Recording, events: Events, rebuilt: Reconstruction | None, others: list[str]
 ) -> list[str]:
     """Return what the file holds."""
     seconds = int(read.points.time[-1]) / 1e9
@@ -170,27 +122,22 @@ def inferred_lines(events: Events, rebuilt: Reconstruction | None) -> list[str]:
     return lines
 
 
-def lost_lines(file: PerfFile, read: PerfPoints, events: Events) -> list[str]:
+def lost_lines(read: Recording, events: Events) -> list[str]:
     """Return what is missing."""
     lines = []
     if read.losses:
         total = sum(loss.records for loss in read.losses)
-        lines.append(f"{total:,} records lost in {len(read.losses)} places (raise perf record -m)")
-    if file.cut:
-        lines.append(f"cut at byte {file.walked.end}: what came before is kept")
-    if file.lacking:
-        lines.append(f"tracepoints that lack a field: {', '.join(file.lacking)}")
-    if read.unknown:
-        names = [
-            file.formats[number].name if number in file.formats else f"number {number}"
-            for number in read.unknown
-        ]
-        total = sum(read.unknown.values())
-        lines.append(f"{total:,} samples of other tracepoints left out: {', '.join(names[:8])}")
-    if common_clock(file.header) != 1:
+        lines.append(
+            f"{total:,} records lost in {len(read.losses)} places"
+            " (larger buffers: perf record -m, trace-cmd record -b)"
+        )
+    if read.cut is not None:
+        lines.append(f"cut at {read.cut}: what came before is kept")
+    lines += read.left_out
+    if read.clock != CLOCK_MONOTONIC:
         lines.append(
             "not on CLOCK_MONOTONIC: timers' lengths are unknown, and a capture cannot be joined"
-            " (perf record -k CLOCK_MONOTONIC)"
+            " (perf record -k CLOCK_MONOTONIC, trace-cmd record -C mono)"
         )
     seen = events.survey
     return lines + [

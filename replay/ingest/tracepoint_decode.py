@@ -6,8 +6,18 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.engine.accelerate import jit_in_place
-from replay.ingest.perf_bytes import Bytes, load, load8, load32
-from replay.ingest.perf_tracepoints import (
+from replay.ingest.little_endian import Bytes, load, load8, load32
+from replay.ingest.perf_walk import Index
+from replay.ingest.reconstruct_points import (
+    FLOW_HASH_BIT,
+    HEADER_SHIFT,
+    NO_DEVICE,
+    NULL,
+    PROTOCOL_SHIFT,
+    Point,
+    Points,
+)
+from replay.ingest.tracepoints import (
     COMM,
     DEVICE,
     HASH,
@@ -22,16 +32,6 @@ from replay.ingest.perf_tracepoints import (
     TRANSPORT,
     TRANSPORT_VALID,
     VALUE,
-)
-from replay.ingest.perf_walk import Index
-from replay.ingest.reconstruct_points import (
-    FLOW_HASH_BIT,
-    HEADER_SHIFT,
-    NO_DEVICE,
-    NULL,
-    PROTOCOL_SHIFT,
-    Point,
-    Points,
 )
 
 Int64s = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.errors import TraceError
-from replay.ingest.perf_formats import Field, parse_format, read_formats
+from replay.ingest.tracepoint_formats import Field, parse_format, read_formats
 from tests.ingest.perf_builder import EVENTS, PerfBuilder, format_text
 
 PATH = Path("some.data")

@@ -1,0 +1,66 @@
+"""From a recording's points to a bundle's tables: events, and the packets rebuilt from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replay.ingest import rebuild_summary
+from replay.ingest.ingested import Ingested
+from replay.ingest.reconstruct import Reconstruction, choose_device, reconstruct
+from replay.ingest.reconstruct_error import interrupt_lag
+from replay.ingest.reconstruct_events import Events, events_table, make_events
+from replay.ingest.recording import CLOCK_MONOTONIC, Recording
+
+
+def rebuild(
+    recording: Recording,
+    *,
+    device: str | None = None,
+    facts: dict[str, Any] | None = None,
+) -> Ingested:
+    """Make events, packets and a manifest (without `sources`) of what a recorder saw.
+
+    device: whose packets to rebuild; the busiest where it is not named. facts: what is known of
+    the recording, merged into the manifest. Two of them are used: `irq_lag_ns`, from a packet's
+    arrival to the interrupt's handler or the wake-up of the NAPI thread; and `peer_device`, the
+    other end of a virtual pair recorded as well, by which that lag is measured where it is not
+    given.
+
+    Raises TraceError where `device` received nothing.
+    """
+    said = dict(facts or {})
+    events = make_events(
+        recording.points,
+        len(recording.devices),
+        recording.threads,
+        clock=recording.origin if recording.clock == CLOCK_MONOTONIC else None,
+        watchdog=recording.watchdog,
+    )
+    chosen, others = choose_device(events.survey, recording.devices, device)
+    rebuilt = None if chosen is None else _rebuild(recording, events, chosen, said)
+    tables = {"events": events_table(events.columns), "gaps": rebuild_summary.gaps(recording)}
+    if rebuilt is not None:
+        tables |= {"packets": rebuilt.packets, "flows": rebuilt.flows}
+    lost = rebuild_summary.lost_lines(recording, events)
+    manifest = rebuild_summary.manifest(recording, events, rebuilt)
+    return Ingested(
+        tables=tables,
+        manifest=manifest | {"warnings": lost} | said,
+        found=rebuild_summary.found_lines(recording, events, rebuilt, others),
+        inferred=rebuild_summary.inferred_lines(events, rebuilt),
+        lost=lost,
+    )
+
+
+def _rebuild(
+    recording: Recording, events: Events, device: int, said: dict[str, Any]
+) -> Reconstruction:
+    """Rebuild the packets of `device`."""
+    columns = events.columns
+    by_gro = events.by_gro(device)
+    lag = said.get("irq_lag_ns")
+    peer = said.get("peer_device")
+    if lag is None and peer in recording.devices:
+        other = recording.devices.index(peer)
+        lag = interrupt_lag(columns, device, events.napis, other, by_gro=by_gro)
+    return reconstruct(columns, device, events.napis, lag=int(lag or 0), by_gro=by_gro)

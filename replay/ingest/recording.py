@@ -1,0 +1,41 @@
+"""Kernel events as one recorder saw them: what every reader of a recording yields.
+
+Readers (perf.data, text, trace.dat, JSON) make a Recording; `rebuild.rebuild` makes events, packets
+and the manifest out of it, the same for all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from replay.ingest.reconstruct_points import Points
+
+CLOCK_MONOTONIC = "CLOCK_MONOTONIC"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Records that the kernel could not store."""
+
+    time: int  # ns since the trace's start; 0 where it is not known
+    cpu: int  # -1 where it is not known
+    records: int
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Tracepoints in time order, the names that their numbers stand for, and what was lost."""
+
+    points: Points  # at least one
+    origin: int  # of the recording's clock, ns, at the trace's zero: the first point's time
+    devices: list[str]  # by the number that points name them by
+    threads: dict[int, str]  # names by thread id; NAPI threads' begin with "napi/"
+    clock: str  # as people call it; CLOCK_MONOTONIC lets timers' lengths be told
+    losses: list[Loss] = field(default_factory=list)
+    cut: str | None = None  # where it ends too early ("byte 4711", "line 12"); None: it is whole
+    watchdog: int | None = None  # what stands for napi_watchdog() in `other`; None: to be found
+    #: Of the manifest: host (hostname, kernel, cpu, cpus), recorded_by, wall_origin_ns, ...
+    facts: dict[str, Any] = field(default_factory=dict)
+    #: Lines for the summary on what this reader had to leave out, and how to record it next time.
+    left_out: list[str] = field(default_factory=list)
