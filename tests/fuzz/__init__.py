@@ -1,0 +1,1 @@
+"""Fuzz targets of the binary parsers; see README.md beside this file."""

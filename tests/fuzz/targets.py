@@ -1,0 +1,23 @@
+"""The fuzz targets: a parser each, its seeds and what must hold of any input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tests.fuzz import capture_files, packet_headers
+
+
+class Target(NamedTuple):
+    """One parser."""
+
+    seeds: Callable[[], list[bytes]]  # inputs that it reads
+    seeds_of: Callable[[bytes], list[bytes]]  # those in a real file; none in one of another kind
+    run: Callable[[bytes], str]  # raises for what must not be; returns how the input ended
+
+
+TARGETS = {
+    "pcap": Target(capture_files.pcaps, capture_files.pcap_of, capture_files.run_pcap),
+    "pcapng": Target(capture_files.pcapngs, capture_files.pcapng_of, capture_files.run_pcapng),
+    "headers": Target(packet_headers.packets, packet_headers.packets_of, packet_headers.run),
+}
