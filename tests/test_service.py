@@ -91,9 +91,7 @@ def test_longer_service_waits_longer_and_the_model_stays_as_recorded(tmp_path: P
     short, long = (
         what_if(trace, ["defer20"], host=HOST, service=f"constant:{us}us") for us in (5, 50)
     )
-    rows = [
-        {(row.kind, row.policy): row for row in result.rows} for result in (plain, short, long)
-    ]
+    rows = [{(row.kind, row.policy): row for row in result.rows} for result in (plain, short, long)]
     model = ("model", "base")
     assert rows[0][model] == rows[1][model] == rows[2][model]
     alternative = ("alternative", "defer20")

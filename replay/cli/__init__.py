@@ -9,6 +9,7 @@ import typer
 
 from replay.cli.calibrate import calibrate
 from replay.cli.ingest import ingest
+from replay.cli.inspect import inspect
 from replay.cli.policies import policies
 from replay.cli.whatif import whatif
 from replay.errors import ReplayError
@@ -20,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (ingest, calibrate, whatif, policies):
+for command in (ingest, inspect, calibrate, whatif, policies):
     app.command()(command)
 
 
