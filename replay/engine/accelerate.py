@@ -19,7 +19,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba import njit, types
-from numba.core import config
+from numba.core import codegen, compiler, config
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
@@ -51,7 +51,42 @@ def jit_inline(function: Function) -> Function:
     return _compile(function, **_INSIDE, forceinline=True)
 
 
+class _Part(codegen.JITCodeLibrary):
+    """Code of a function that only compiled ones call: no machine code is made of it alone.
+
+    It is linked into its callers' code and optimised there, once, instead of at every level.
+    """
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        return 0
+
+    @property
+    def codegen(self) -> Any:
+        return self
+
+    def set_env(self, name: str, environment: Any) -> None:
+        """Without machine code there is no variable that holds the environment."""
+
+    def serialize_using_object_code(self) -> Any:
+        return self.serialize_using_bitcode()  # type: ignore[no-untyped-call]
+
+
+class _PartCompiler(compiler.Compiler):
+    """numba's compiler, into a `_Part`."""
+
+    def __init__(self, typing: Any, target: Any, library: Any, *rest: Any) -> None:
+        part = library or _Part(target.codegen(), "part")  # type: ignore[no-untyped-call]
+        super().__init__(typing, target, part, *rest)  # type: ignore[no-untyped-call]
+
+
 _INSIDE = {
+    "pipeline_class": _PartCompiler,
     "_nrt": False,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,

@@ -1,0 +1,64 @@
+"""Parts: compiled into their callers, and found again by callers of another process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PARTS = """
+from replay.engine.accelerate import jit, jit_inline, jit_inside
+
+@jit_inline
+def twice(number):
+    return 2 * number
+
+@jit_inside
+def countdown(number):
+    steps = 0
+    while number > 0:
+        number -= twice(1)
+        steps += 1
+    return steps
+
+@jit
+def steps_to(number):
+    return countdown(number)
+
+@jit
+def steps_beyond(number):
+    return countdown(twice(number)) + 1
+"""
+
+ASKED = """
+import sys
+import parts
+
+print(getattr(parts, sys.argv[1])(10), sum(parts.countdown.stats.cache_hits.values()))
+"""
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_another_process_links_the_parts_of_the_first(tmp_path: Path) -> None:
+    (tmp_path / "parts.py").write_text(PARTS)
+    (tmp_path / "asked.py").write_text(ASKED)
+    places = [str(tmp_path), str(Path(__file__).parents[2])]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(places),
+        "REPLAY_CACHE": str(tmp_path / "cache"),
+    }
+    answers = [
+        subprocess.run(
+            [sys.executable, "asked.py", function],
+            cwd=tmp_path,
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.split()
+        for function in ("steps_to", "steps_beyond", "steps_beyond")
+    ]
+    assert answers == [["5", "0"], ["11", "1"], ["11", "0"]]
