@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from replay.errors import ReplayError
 
 
-def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` to `path` under a temporary name beside it, then rename it.
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Yield a file to write; on success it becomes the one at `path`, else it vanishes.
 
-    What is no regular file (a pipe, /dev/stdout) is written as it stands: renaming would replace
-    it. Raises ReplayError where the path cannot be written or the disk is full.
+    It has a temporary name beside its place until then. What is no regular file (a pipe,
+    /dev/stdout) is written as it stands: renaming would replace it. Raises ReplayError where the
+    path cannot be written or the disk is full.
     """
     place = Path(path)
     direct = place.exists() and not place.is_file()
     written = place if direct else place.with_name(f".{place.name}.{os.getpid()}.partial")
     try:
-        written.write_text(text, encoding="utf-8")
+        with written.open("wb") as file:
+            yield file
         if not direct:
             written.replace(place)
-    except OSError as error:
+    except BaseException as error:
         if not direct:
             written.unlink(missing_ok=True)
-        raise ReplayError(f"{place}: cannot be written: {error.strerror or error}") from None
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+            raise ReplayError(f"{place}: cannot be written: {reason}") from None
+        raise
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` to `path`, as `whole_file` does."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))

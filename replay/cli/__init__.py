@@ -8,6 +8,7 @@ import sys
 import typer
 
 from replay.cli.calibrate import calibrate
+from replay.cli.convert import convert
 from replay.cli.ingest import ingest
 from replay.cli.inspect import inspect
 from replay.cli.policies import policies
@@ -21,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (ingest, inspect, calibrate, whatif, policies):
+for command in (ingest, inspect, calibrate, whatif, policies, convert):
     app.command()(command)
 
 

@@ -78,6 +78,10 @@ class Trace:
         """Yield these columns of the packets in chunks, of which only one is in memory."""
         yield from _read_chunks(self.path, "packets", names)
 
+    def by_chunk(self, table: str) -> Iterator[pa.RecordBatch]:
+        """Yield all columns of a table of TABLES in chunks, of which only one is in memory."""
+        yield from _read_chunks(self.path, table, TABLES[table].names)
+
 
 def open_trace(path: str | os.PathLike[str]) -> Trace:
     """Open the bundle at `path`. Raises TraceError where it is missing, cut, foreign or newer."""
