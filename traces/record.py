@@ -17,12 +17,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import interrupt, machine, own_group, requirements
-from bench.policies import POLICIES
-
 from replay.errors import ReplayError
+from replay.lab import interrupt, machine, own_group, requirements
+from replay.lab.policies import POLICIES
+from replay.lab.services import SERVICES
 
 FAILED, UNFIT = 1, 2
+SERVER = "memcached"
 TAKES = (("base", 10_000, 2.0), ("base", 30_000, 0.7))
 
 
@@ -31,7 +32,7 @@ def main() -> int:
     options = _options()
     with interrupt.noticed():
         try:
-            requirements.check()
+            requirements.check(SERVICES[SERVER])
         except requirements.UnfitError as problem:
             return _end(UNFIT, problem)
         with tempfile.TemporaryDirectory(prefix="replay-traces-") as folder:
@@ -40,7 +41,7 @@ def main() -> int:
 
 def _work(options: argparse.Namespace, folder: Path) -> int:
     # This needs what requirements.check() has just found to be there.
-    from bench import bundles
+    from replay.lab import bundles
 
     os.sched_setaffinity(0, {machine.CLIENT_CPU})
     try:
@@ -65,8 +66,8 @@ def _work(options: argparse.Namespace, folder: Path) -> int:
 def make_runs(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     """All runs with what was counted in each; raw recordings go to the folder."""
     # These need what requirements.check() has just found to be there.
-    from bench import campaign, counters, timer
-    from bench.rig import Rig
+    from replay.lab import campaign, counters, timer
+    from replay.lab.rig import Rig
 
     sweep = campaign.Sweep(
         tuple(options.policies),
@@ -82,7 +83,7 @@ def make_runs(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         for policy, rate, seconds in options.take
     ]
     timer_cost = timer.measure()
-    with Rig() as rig:
+    with Rig(SERVICES[SERVER]) as rig:
         takes = [campaign.take(rig, wanted, folder, _report) for wanted in wanted_takes]
         return {
             "machine": machine.describe(),

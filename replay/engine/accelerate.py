@@ -36,6 +36,11 @@ def jit(function: Function) -> Function:
     return _compile(function)
 
 
+def jit_here(function: Function) -> Function:
+    """Compile like `jit` a function that calls addresses of this process: it cannot be cached."""
+    return cast(Function, njit(nogil=True)(function))
+
+
 def jit_in_place(function: Function) -> Function:
     """Compile like `jit` a function that allocates nothing: its arguments are not counted."""
     return _compile(function, _nrt=False)

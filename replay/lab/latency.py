@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.requests import SECOND, Requests
+from replay.lab.requests import SECOND, Requests
 
 PERCENTILES = {
     "p50": 50, "p90": 90, "p95": 95, "p99": 99, "p99_9": 99.9, "p99_99": 99.99, "max": 100

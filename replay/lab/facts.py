@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.clock import GAP_STEP_NS
 from replay.ingest.ingested import Ingested
+from replay.lab.clock import GAP_STEP_NS
 from replay.trace.schema import EventKind, PacketKind
 
 Run = Mapping[str, Any]
@@ -122,7 +122,8 @@ def preemption() -> str:
 
 def _busy(run: Run) -> float:
     """Return the share of the window in which the server's CPU was not idle."""
-    return 1.0 - run["spinner"]["idle_ns"] / (run["window_end_ns"] - run["window_start_ns"])
+    share: float = 1.0 - run["spinner"]["idle_ns"] / (run["window_end_ns"] - run["window_start_ns"])
+    return share
 
 
 def _quartiles(values: np.ndarray) -> Fact:

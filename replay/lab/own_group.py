@@ -14,8 +14,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import machine, system
-from bench.interrupt import SIGNALS
+from replay.lab import machine, system
+from replay.lab.interrupt import SIGNALS
 
 AUTOGROUP = Path("/proc/self/autogroup")
 

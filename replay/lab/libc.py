@@ -7,7 +7,9 @@ import platform
 from typing import Any
 
 import numpy as np
-from numba import njit
+import numpy.typing as npt
+
+from replay.engine.accelerate import jit_here
 
 _library = ctypes.CDLL(None)
 
@@ -41,8 +43,9 @@ EVENT_WORDS = 3 if platform.machine() == "x86_64" else 4
 EVENT_DATA = 1 if platform.machine() == "x86_64" else 2
 
 
-@njit
-def now(timespec: np.ndarray) -> int:
+@jit_here
+def now(timespec: npt.NDArray[np.int64]) -> int:
     """CLOCK_MONOTONIC in nanoseconds, through a scratch array of two int64."""
     _clock_gettime(CLOCK_MONOTONIC, timespec.ctypes.data)
-    return timespec[0] * 1_000_000_000 + timespec[1]
+    nanoseconds: int = timespec[0] * 1_000_000_000 + timespec[1]
+    return nanoseconds

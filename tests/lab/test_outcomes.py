@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from bench.facts import client_share, interrupt_cost, recording_cost
-from bench.outcomes import metrics, outcomes
 
 from replay.ingest.ingested import Ingested
+from replay.lab.facts import client_share, interrupt_cost, recording_cost
+from replay.lab.outcomes import metrics, outcomes
 from replay.trace.schema import EVENTS, METRICS, PACKETS, EventKind, PacketKind
 
 SPINNER, NAPI = 9, 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bench import machine
+from replay.lab import machine
 
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 

@@ -9,13 +9,13 @@ from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, genlmsg
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.generic import GenericNetlinkSocket
 
-from bench.network import inside
-from bench.policies import Policy
+from replay.lab.network import inside
+from replay.policy import Policy
 
 NAPI_GET, NAPI_SET = 11, 14  # commands of the family "netdev"
 
 
-class _NapiMessage(genlmsg):
+class _NapiMessage(genlmsg):  # type: ignore[misc]  # pyroute2 is untyped
     """netdev's napi attributes, by number as in linux/netdev.h."""
 
     prefix = "NAPI_"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from bench import system
-from bench.policies import Policy
+from replay.lab import system
+from replay.policy import Policy
 
 EPIOCSPARAMS, EPIOCGPARAMS = 0x40088A01, 0x80088A02
 _PARAMETERS = struct.Struct("=IHBx")  # busy_poll_usecs, busy_poll_budget, prefer_busy_poll

@@ -6,9 +6,9 @@ import os
 
 import numpy as np
 
-from bench import machine
-from bench.clock import watch_timer
-from bench.libc import CLOCK_MONOTONIC, timerfd_create
+from replay.lab import machine
+from replay.lab.clock import watch_timer
+from replay.lab.libc import CLOCK_MONOTONIC, timerfd_create
 
 DELAY_NS = 200_000
 SAMPLES = 2_000

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import machine, system
+from replay.lab import machine, system
 
 SERVER_DEVICE, CLIENT_DEVICE = "srv", "cli"
 SERVER_ADDRESS, CLIENT_ADDRESS = "198.18.0.1", "198.18.0.2"

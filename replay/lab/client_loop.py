@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from bench.libc import (
+from replay.engine.accelerate import jit_here
+from replay.lab.libc import (
     EPOLL_BROKEN,
     EVENT_DATA,
     EVENT_WORDS,
@@ -17,7 +17,7 @@ from bench.libc import (
     receive,
     send,
 )
-from bench.requests import Requests
+from replay.lab.requests import Requests
 
 EVENTS_AT_ONCE = 128
 SENDS_AT_ONCE = 16
@@ -53,7 +53,7 @@ class Spinner(NamedTuple):
     progress: np.ndarray
 
 
-@njit
+@jit_here
 def spin(
     until_ns: int,
     until_answered: bool,
@@ -87,7 +87,7 @@ def spin(
     return TIME_IS_UP
 
 
-@njit
+@jit_here
 def _send_what_is_due(
     time: int, requests: Requests, connections: Connections, spinner: Spinner
 ) -> None:
@@ -106,7 +106,7 @@ def _send_what_is_due(
             time = now(spinner.timespec)
 
 
-@njit
+@jit_here
 def _send(
     chosen: int, time: int, requests: Requests, connections: Connections, spinner: Spinner
 ) -> None:
@@ -127,20 +127,20 @@ def _send(
     connections.blocked[chosen] = False
 
 
-@njit
+@jit_here
 def _receive(chosen: int, connections: Connections, spinner: Spinner) -> bool:
     """Take all that has come on one connection; False when the server has closed it."""
     buffer = spinner.buffer
     while True:
         size = receive(connections.socket[chosen], buffer.ctypes.data, buffer.size, 0)
         if size <= 0:
-            return size < 0
+            return bool(size < 0)
         connections.received_bytes[chosen] += size
         if size < buffer.size:
             return True
 
 
-@njit
+@jit_here
 def _note_answers(
     chosen: int, time: int, requests: Requests, connections: Connections, spinner: Spinner
 ) -> None:

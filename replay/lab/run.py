@@ -11,17 +11,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from bench import machine, network, usage
-from bench.client import CONNECTIONS, Client
-from bench.counters import Counters, counts
-from bench.latency import lateness, summarise
-from bench.network import CLIENT_DEVICE, SERVER_DEVICE
-from bench.policies import Policy
-from bench.recording import Recording
-from bench.requests import SECOND, Requests, poisson
-from bench.rig import Rig
-from bench.server import PORT
+from replay.lab import machine, network, usage
+from replay.lab.client import CONNECTIONS
+from replay.lab.counters import Counters, counts
+from replay.lab.latency import lateness, summarise
+from replay.lab.network import CLIENT_DEVICE, SERVER_DEVICE
+from replay.lab.recording import Recording
+from replay.lab.requests import SECOND, Requests, poisson
+from replay.lab.rig import Rig
+from replay.policy import Policy
 
 WARM_UP_S = 0.5
 # The load goes on a little after the window, so that its end does not relieve the server.
@@ -79,10 +79,10 @@ def _drive(
     read_counts: Callable[[], dict[str, int]],
     before: Callable[[], None] = _nothing,
     after: Callable[[], None] = _nothing,
-) -> tuple[dict[str, object], Requests, np.ndarray]:
+) -> tuple[dict[str, object], Requests, npt.NDArray[np.int32]]:
     """Warm up, look at every account, run the window, look again, wait for what is missing."""
     requests = poisson(load.rate, WARM_UP_S + load.window_s + TAIL_S, CONNECTIONS, load.seed)
-    with Client(rig.network.client, PORT) as client, _at_high_priority():
+    with rig.client() as client, _at_high_priority():
         client.run(requests, 0)  # returns at once: the first time, this compiles the loop
         start = time.monotonic_ns() + 1_000_000
         window = start + int(WARM_UP_S * SECOND)

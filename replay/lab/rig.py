@@ -8,12 +8,14 @@ import threading
 from contextlib import ExitStack
 from dataclasses import asdict
 
-from bench import epoll, machine, napi
-from bench.network import CLIENT_DEVICE, SERVER_ADDRESS, SERVER_DEVICE, Network, inside
-from bench.policies import Policy
-from bench.requirements import UnfitError
-from bench.server import PORT, Server
-from bench.spinner import Spinner
+from replay.lab import epoll, machine, napi
+from replay.lab.client import Client
+from replay.lab.network import CLIENT_DEVICE, SERVER_ADDRESS, SERVER_DEVICE, Network, inside
+from replay.lab.requirements import UnfitError
+from replay.lab.server import Server
+from replay.lab.services import Service
+from replay.lab.spinner import Spinner
+from replay.policy import Policy
 
 # A softirq would preempt the server; so must the thread that stands for it.
 NAPI_PRIORITY = 50
@@ -22,14 +24,13 @@ NAPI_PRIORITY = 50
 class Rig(ExitStack):
     """Built when made, taken apart when closed, whatever happens in between."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: Service) -> None:
         super().__init__()
         with ExitStack() as unfinished:
             self.network = Network()
             unfinished.callback(self.network.close)
             self._pin_the_napi_thread()
-            self.server = Server(self.network)
-            unfinished.callback(self.server.close)
+            self.server = unfinished.enter_context(Server(self.network, service))
             self.spinner = Spinner(machine.SERVER_CPU)
             unfinished.callback(self.spinner.close)
             self.push(unfinished.pop_all())
@@ -43,6 +44,10 @@ class Rig(ExitStack):
             "spinner": self.spinner.pid,
             "client": threading.get_native_id(),
         }
+
+    def client(self) -> Client:
+        """Return a client of the server, connected."""
+        return Client(self.network.client, self.server.service, self.server.answer_length)
 
     def apply(self, policy: Policy) -> None:
         """Put the running server under a policy."""
@@ -60,10 +65,11 @@ class Rig(ExitStack):
     def describe(self) -> dict[str, object]:
         """What stays the same through all runs on this rig."""
         return {
-            "server": self.server.version(),
+            "name": self.server.service.name,
+            "server": self.server.service.describe(),
             "server_pid": self.server.pid,
             "server_address": SERVER_ADDRESS,
-            "server_port": PORT,
+            "server_port": self.server.service.port,
             "server_device": SERVER_DEVICE,
             "client_device": CLIENT_DEVICE,
             "napi": self.napi,

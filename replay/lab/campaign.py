@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bench import interrupt
-from bench.policies import POLICIES
-from bench.rig import Rig
-from bench.run import Load, StandstillError, count, record
+from replay.lab import interrupt
+from replay.lab.policies import on_the_bench
+from replay.lab.rig import Rig
+from replay.lab.run import Load, StandstillError, count, record
 
 # Between two runs, for timers and closing connections of the last one to be over.
 PAUSE_S = 0.1
@@ -49,7 +50,7 @@ def measure(rig: Rig, sweep: Sweep, report: Report) -> list[dict[str, object]]:
     Repetition k asks the same requests at the same times under every policy.
     """
     shuffle = random.Random(sweep.seed).shuffle
-    runs: list[dict] = []
+    runs: list[dict[str, Any]] = []
     for repetition in range(sweep.repetitions):
         cells = [(name, rate) for name in sweep.policies for rate in sweep.rates]
         # Within a repetition only, so that every one sees all of them: machines have moods.
@@ -57,7 +58,7 @@ def measure(rig: Rig, sweep: Sweep, report: Report) -> list[dict[str, object]]:
         for name, rate in cells:
             interrupt.obey()
             load = Load(rate, sweep.window_s, sweep.seed + repetition)
-            run = _again(count, rig, POLICIES[name], load)
+            run = _again(count, rig, on_the_bench(name), load)
             runs.append({"repetition": repetition} | run)
             report(f"{len(runs)}/{sweep.repetitions * len(cells)} counted {_line(run)}")
             time.sleep(PAUSE_S)
@@ -71,7 +72,7 @@ def take(rig: Rig, wanted: Take, folder: Path, report: Report) -> dict[str, obje
     Leaves NAME.perf.data and NAME.npz in the folder.
     """
     counted, recorded = [], []
-    policy, load = POLICIES[wanted.policy], Load(wanted.rate, wanted.window_s, wanted.seed)
+    policy, load = on_the_bench(wanted.policy), Load(wanted.rate, wanted.window_s, wanted.seed)
     for repetition in range(wanted.repetitions):
         interrupt.obey()
         counted.append(_again(count, rig, policy, load))
@@ -92,7 +93,7 @@ def take(rig: Rig, wanted: Take, folder: Path, report: Report) -> dict[str, obje
     return {"name": wanted.name, "kept": kept, "recorded": recorded, "counted": counted}
 
 
-def _again(run: Callable[..., dict], *arguments: object) -> dict:
+def _again(run: Callable[..., dict[str, Any]], *arguments: object) -> dict[str, Any]:
     """Do a run, and once more, up to twice, if the machine stood still in it."""
     for _ in range(2):
         try:
@@ -102,12 +103,12 @@ def _again(run: Callable[..., dict], *arguments: object) -> dict:
     return run(*arguments)
 
 
-def _least_disturbed(runs: list[dict]) -> int:
+def _least_disturbed(runs: list[dict[str, Any]]) -> int:
     """Pauses of the machine itself show in the upper tail."""
     return min(range(len(runs)), key=lambda number: runs[number]["latency"]["p99_us"])
 
 
-def _line(run: dict) -> str:
+def _line(run: dict[str, Any]) -> str:
     latency = run["latency"]
     return (
         f"{run['policy']['name']} at {run['load']['rate']}/s: "

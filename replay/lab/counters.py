@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import machine, system
-from bench.network import SERVER_DEVICE
+from replay.lab import machine, system
+from replay.lab.network import SERVER_DEVICE
 
 TRACING = Path("/sys/kernel/tracing")
 PERF_TYPE_TRACEPOINT = 2

@@ -9,12 +9,12 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from bench import system
+from replay.lab import system
 
 
 def start(
     command: Sequence[str], cpu: int, nice: int = 0, user: str | None = None, **options: Any
-) -> subprocess.Popen:
+) -> subprocess.Popen[Any]:
     """Start a command pinned to one CPU, killed by the kernel if this process is."""
     account = pwd.getpwnam(user) if user else None
 
@@ -32,7 +32,7 @@ def start(
 
 
 def stop(
-    process: subprocess.Popen, how: signal.Signals = signal.SIGTERM, patience_s: float = 2
+    process: subprocess.Popen[Any], how: signal.Signals = signal.SIGTERM, patience_s: float = 2
 ) -> None:
     """End a child, by force if it takes longer than that, and take its exit status."""
     if process.poll() is None:

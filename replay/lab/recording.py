@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from bench import machine, processes
+from replay.lab import machine, processes
 
 # A ring this large lets perf sleep, off the client's CPU, until the recording is over.
 RING = "128M"

@@ -9,12 +9,12 @@ import re
 import shutil
 from pathlib import Path
 
-from bench import machine, system
+from replay.lab import machine, system
+from replay.lab.services import Service
 
 OLDEST_KERNEL = (6, 13)
 DEBIAN_PACKAGES = {
     "perf": "linux-perf",
-    "memcached": "memcached",
     "ip": "iproute2",
     "ethtool": "ethtool",
     "unshare": "util-linux",
@@ -27,14 +27,15 @@ class UnfitError(Exception):
     """This machine cannot run the bench; the message says what it lacks."""
 
 
-def check() -> None:
-    """Raise UnfitError for the first thing that is missing."""
+def check(service: Service) -> None:
+    """Raise UnfitError for the first thing that is missing to measure `service`."""
     if platform.system() != "Linux":
         raise UnfitError(f"the bench needs Linux, not {platform.system()}")
     if os.geteuid() != 0:
         raise UnfitError("the bench needs root, for network namespaces and tracepoints")
     _check_kernel()
-    for command, package in DEBIAN_PACKAGES.items():
+    programs = DEBIAN_PACKAGES | {service.program: service.package}
+    for command, package in programs.items():
         if shutil.which(command) is None:
             raise UnfitError(f"{command} is missing: apt-get install {package}")
     if importlib.util.find_spec("pyroute2") is None:

@@ -14,12 +14,12 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bench import processes
-from bench.clock import ACCOUNTS, BUSY_NS, GAPS, IDLE_NS, INTERRUPTIONS, READY, spin
+from replay.lab import processes
+from replay.lab.clock import ACCOUNTS, BUSY_NS, GAPS, IDLE_NS, INTERRUPTIONS, READY, spin
 
 _SIZE = -(-8 * ACCOUNTS // mmap.PAGESIZE) * mmap.PAGESIZE
 
@@ -32,11 +32,10 @@ class Spinner:
         try:
             os.ftruncate(descriptor, _SIZE)
             self._accounts = np.frombuffer(mmap.mmap(descriptor, _SIZE), np.int64, ACCOUNTS)
-            self.process: subprocess.Popen = processes.start(
-                [sys.executable, "-m", "bench.spinner", str(descriptor)],
+            self.process: subprocess.Popen[Any] = processes.start(
+                [sys.executable, "-m", "replay.lab.spinner", str(descriptor)],
                 cpu,
                 pass_fds=(descriptor,),
-                cwd=Path(__file__).parent.parent,
             )
         finally:
             os.close(descriptor)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from bench.libc import now, timerfd_gettime, timerfd_settime
+from replay.engine.accelerate import jit_here
+from replay.lab.libc import now, timerfd_gettime, timerfd_settime
 
 # Where the spinner keeps its accounts: then interruptions by length, in steps of GAP_STEP_NS
 IDLE_NS, BUSY_NS, INTERRUPTIONS, READY, GAPS = range(5)
@@ -15,7 +15,7 @@ ACCOUNTS = GAPS + GAP_STEPS
 INTERRUPTION_NS = 800
 
 
-@njit(nogil=True)
+@jit_here
 def spin(accounts: np.ndarray, timespec: np.ndarray, until_ns: int) -> None:
     """Watch the clock; add each step to idle time, or to the interruptions if it is long."""
     before = time = now(timespec)
@@ -31,7 +31,7 @@ def spin(accounts: np.ndarray, timespec: np.ndarray, until_ns: int) -> None:
         before = time
 
 
-@njit(nogil=True)
+@jit_here
 def watch_timer(
     timer: int, delay_ns: int, setting: np.ndarray, timespec: np.ndarray, result: np.ndarray
 ) -> None:

@@ -42,7 +42,7 @@ def test_refuses_in_one_line_where_something_is_missing(tmp_path: Path) -> None:
     """Without root it is root, with root it is the programs that an empty PATH hides."""
     done = subprocess.run(
         command("--output", str(tmp_path)),
-        env={"PATH": str(tmp_path)},
+        env={**os.environ, "PATH": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -84,5 +84,5 @@ def test_leaves_nothing_behind(tmp_path: Path, after_s: float, how: signal.Signa
     assert said.splitlines()[-1] == f"record.py: stopped by {how.name}"
     assert namespaces() == before
     assert not any(tmp_path.iterdir())
-    for name in ("memcached -l 198.18", "bench.spinner"):
+    for name in ("memcached -l 198.18", "replay.lab.spinner"):
         assert subprocess.run(["pgrep", "-f", name]).returncode == 1

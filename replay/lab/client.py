@@ -9,29 +9,28 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from bench import client_loop, interrupt
-from bench.client_loop import Connections, Spinner, spin
-from bench.libc import EVENT_WORDS
-from bench.network import SERVER_ADDRESS, inside
-from bench.requests import Requests
+from replay.lab import client_loop, interrupt
+from replay.lab.client_loop import Connections, Spinner, spin
+from replay.lab.libc import EVENT_WORDS
+from replay.lab.network import SERVER_ADDRESS, inside
+from replay.lab.requests import Requests
+from replay.lab.services import Service
 
-KEY, VALUE = b"key", b"0123456789abcdef" * 2
-QUESTION = b"get " + KEY + b"\r\n"
-ANSWER = b"VALUE " + KEY + b" 0 %d\r\n" % len(VALUE) + VALUE + b"\r\nEND\r\n"
 CONNECTIONS = 100
 
 
 class Client(ExitStack):
     """One hundred TCP connections and a loop that spins over them."""
 
-    def __init__(self, namespace: int, port: int) -> None:
+    def __init__(self, namespace: int, service: Service, answer_length: int) -> None:
         super().__init__()
         with ExitStack() as unfinished:
             self._epoll = unfinished.enter_context(select.epoll())
             self._sockets = []
             for _ in range(CONNECTIONS):
                 with inside(namespace):
-                    connection = socket.create_connection((SERVER_ADDRESS, port), timeout=2)
+                    address = SERVER_ADDRESS, service.port
+                    connection = socket.create_connection(address, timeout=2)
                 self._sockets.append(unfinished.enter_context(connection))
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connection.setblocking(False)
@@ -42,7 +41,7 @@ class Client(ExitStack):
         self.enter_context(self._keep)
         self.local_ports = np.array([s.getsockname()[1] for s in self._sockets], np.int32)
         self._connections = _connections([s.fileno() for s in self._sockets])
-        self._spinner = _spinner(self._epoll.fileno())
+        self._spinner = _spinner(self._epoll.fileno(), service.question, answer_length)
 
     def run(self, requests: Requests, until_ns: int, until_answered: bool = False) -> None:
         """Go on with the requests until an instant; may be called again to go on from there."""
@@ -78,20 +77,6 @@ class Client(ExitStack):
         unfinished.callback(signal.set_wakeup_fd, previous)
 
 
-def store_the_value(namespace: int, port: int) -> None:
-    """Give the server the one value that every request asks for, and see that it answers."""
-    with inside(namespace), socket.create_connection((SERVER_ADDRESS, port), timeout=2) as link:
-        link.sendall(b"set " + KEY + b" 0 0 %d\r\n" % len(VALUE) + VALUE + b"\r\n" + QUESTION)
-        answer = b""
-        while len(answer) < len(b"STORED\r\n" + ANSWER):
-            piece = link.recv(4096)
-            if not piece:
-                break
-            answer += piece
-    if answer != b"STORED\r\n" + ANSWER:
-        raise OSError(f"the server does not speak as expected: {answer!r}")
-
-
 def _connections(descriptors: list[int]) -> Connections:
     number = np.full(max(descriptors) + 64, -1, np.int64)
     number[descriptors] = np.arange(len(descriptors))
@@ -105,12 +90,12 @@ def _connections(descriptors: list[int]) -> Connections:
     )
 
 
-def _spinner(epoll: int) -> Spinner:
+def _spinner(epoll: int, question: bytes, answer_length: int) -> Spinner:
     return Spinner(
         epoll=epoll,
-        question=np.frombuffer(QUESTION * 64, np.uint8).copy(),
-        question_length=len(QUESTION),
-        answer_length=len(ANSWER),
+        question=np.frombuffer(question * 64, np.uint8).copy(),
+        question_length=len(question),
+        answer_length=answer_length,
         buffer=np.zeros(65_536, np.uint8),
         events=np.zeros(client_loop.EVENTS_AT_ONCE * EVENT_WORDS, np.uint32),
         timespec=np.zeros(2, np.int64),

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import interrupt
-from bench.facts import facts_of
-from bench.network import CLIENT_DEVICE, SERVER_DEVICE
-from bench.outcomes import outcomes
 from replay.ingest.perf import read_perf
 from replay.ingest.reconstruct_error import table_errors
+from replay.lab import interrupt
+from replay.lab.facts import facts_of
+from replay.lab.network import CLIENT_DEVICE, SERVER_DEVICE
+from replay.lab.outcomes import outcomes
 from replay.trace.bundle import write_trace
 
 #: The first recording is the one that `replay whatif` finds by itself; the others lie beside it.
@@ -32,7 +32,7 @@ def write_bundles(runs: Mapping[str, Any], raw: Path, place: Path) -> list[Path]
         folder = place / MORE if written else place
         folder.mkdir(exist_ok=True)
         policy, _, rate = take["name"].partition("-")
-        path = folder / f"memcached-{policy}-{rate}.trace"
+        path = folder / f"{runs['rig']['name']}-{policy}-{rate}.trace"
         recording = raw / take["name"]
         ingested = read_perf(
             recording.with_suffix(".perf.data"),
