@@ -15,7 +15,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,19 +39,21 @@ _lock = threading.Lock()
 _keeper: threading.Thread | None = None
 
 
-def zeros(count: int, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[Any]:
-    """Return `count` zeros, writable; in a file where they are large.
+def zeros(
+    count: int, dtype: npt.DTypeLike = np.int64, large: int | None = None
+) -> npt.NDArray[Any]:
+    """Return `count` zeros, writable; in a file where they take `large` (LARGE) bytes.
 
     The file is in the folder that TMPDIR names, else in /var/tmp, which is on disk. Raises
     TraceError where there is no room.
     """
     size = count * np.dtype(dtype).itemsize
-    if size < LARGE:
+    if size < max(1, LARGE if large is None else large):
         return np.zeros(count, dtype)
-    folder = _folder()
+    place = folder()
     try:
-        with tempfile.TemporaryFile(prefix="replay-", dir=folder) as file:
-            free = os.statvfs(folder)
+        with tempfile.TemporaryFile(prefix="replay-", dir=place) as file:
+            free = os.statvfs(place)
             room = free.f_bavail * free.f_frsize
             if room < size:
                 raise OSError(errno.ENOSPC, "")
@@ -61,10 +63,19 @@ def zeros(count: int, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[Any]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise TraceError(
-                f"{folder}: needs room for {gigabytes(size)} of temporary columns and has"
+                f"{place}: needs room for {gigabytes(size)} of temporary columns and has"
                 f" {gigabytes(room)}: set TMPDIR to a folder with more"
             ) from None
-        raise TraceError(f"{folder}: cannot be written: {error.strerror}; set TMPDIR") from None
+        raise TraceError(f"{place}: cannot be written: {error.strerror}; set TMPDIR") from None
+    keep_small(mapped)
+    return np.frombuffer(mapped, dtype)
+
+
+def file_array(file: IO[bytes], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return the content of an open file as an array, mapped and writable. Raises OSError."""
+    if not os.fstat(file.fileno()).st_size:
+        return np.zeros(0, dtype)
+    mapped = mmap.mmap(file.fileno(), 0)
     keep_small(mapped)
     return np.frombuffer(mapped, dtype)
 
@@ -157,7 +168,7 @@ def _resident() -> int:
         return 0
 
 
-def _folder() -> str:
+def folder() -> str:
     """Return where temporary files go; /tmp is often in memory."""
     given = os.environ.get("TMPDIR")
     if given:

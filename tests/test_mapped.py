@@ -77,7 +77,7 @@ def test_a_full_disk_is_said_before_it_is_written(
 def test_temporary_files_are_on_disk_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TMPDIR", raising=False)
     monkeypatch.setattr(os, "access", lambda *_: True)
-    assert mapped._folder() == "/var/tmp"
+    assert mapped.folder() == "/var/tmp"
 
 
 @pytest.mark.usefixtures("large")

@@ -31,15 +31,18 @@ class Ingested:
     lost: list[str] = field(default_factory=list)
 
 
-def source_entry(path: Path, data: memoryview | None = None) -> dict[str, Any]:
+def source_entry(path: Path, *data: memoryview) -> dict[str, Any]:
     """Return a source's name, size (bytes) and sha256, for the manifest.
 
-    `data` is the whole content, where it is in memory. Raises TraceError where the file cannot be
-    read. The hash runs without the interpreter's lock.
+    `data` is the whole content, in parts, where it is in memory. Raises TraceError where the file
+    cannot be read. The hash runs without the interpreter's lock.
     """
-    if data is not None:
-        digest = hashlib.sha256(data)
-        return {"name": path.name, "size": data.nbytes, "sha256": digest.hexdigest()}
+    if data:
+        digest = hashlib.sha256()
+        for part in data:
+            digest.update(part)
+        size = sum(part.nbytes for part in data)
+        return {"name": path.name, "size": size, "sha256": digest.hexdigest()}
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")

@@ -14,11 +14,13 @@ from replay.errors import TraceError
 MAGIC = b"PERFILE2"
 _SWAPPED = MAGIC[::-1]
 _VERSION_1 = b"PERFFILE"
-_FILE_HEADER = 104
-_PIPE_HEADER = 16
+FILE_HEADER = 104
+PIPE_HEADER = 16
+ATTR_SIZE = 64  # of a perf_event_attr, at least
 _MOST_ATTRS = 4096
 _MOST_IDS = 1 << 20
 _LONGEST_TEXT = 1 << 16
+_NOTHING = memoryview(b"")
 
 TRACEPOINT = 2  # perf_event_attr.type: PERF_TYPE_TRACEPOINT
 _SAMPLE_ID_ALL = 1 << 18
@@ -52,68 +54,91 @@ class PerfHeader:
     attrs: list[Attr]
     data_start: int
     data_end: int  # never beyond the file
-    cut: bool  # the recording was killed, or the file's tail is missing
-    features: dict[int, tuple[int, int]] = field(default_factory=dict)  # bit: (start, end)
+    cut: bool = False  # the recording was killed, or the file's tail is missing
+    features: dict[int, memoryview] = field(default_factory=dict)  # contents
     missing: int = 0  # features that lie beyond the end of the file
+    order: str = "<"  # of the machine's bytes, as struct writes it
 
 
-def read_header(path: Path, data: bytes | memoryview) -> PerfHeader:
-    """Read the frame of the perf.data file whose bytes are `data`.
+def byte_order(path: Path, data: memoryview) -> str:
+    """Return the byte order of a perf.data file, `<` or `>`.
 
-    Raises TraceError where it is none, or of a kind that is not read: a pipe's output, version 1,
-    written on a machine of the other byte order.
+    Raises TraceError where it is none, or of version 1.
     """
     magic = bytes(data[:8])
-    if magic == _SWAPPED:
-        raise TraceError(f"{path}: perf.data of the other byte order is not read; use perf script")
     if magic == _VERSION_1:
         raise TraceError(f"{path}: perf.data version 1 (before Linux 2.6.35) is not read")
-    if magic != MAGIC:
+    if magic not in (MAGIC, _SWAPPED):
         raise TraceError(f"{path}: not a perf.data file: it begins with {magic!r}")
-    size = _unpack(path, data, "<Q", 8)[0]
-    if size == _PIPE_HEADER:
-        raise TraceError(f"{path}: perf.data written to a pipe is not read; record with -o FILE")
-    if size != _FILE_HEADER:
-        raise TraceError(f"{path}: perf.data header of {size} bytes, {_FILE_HEADER} expected")
-    entry, attrs_at, attrs_size, start, length = _unpack(path, data, "<5Q", 16)
-    bits = _unpack(path, data, "<4Q", 72)
+    return "<" if magic == MAGIC else ">"
+
+
+def is_pipe(path: Path, data: memoryview, order: str) -> bool:
+    """Whether perf wrote to a pipe, by its header's size. Raises TraceError for other sizes."""
+    size = _unpack(path, data, order + "Q", 8)[0]
+    if size not in (FILE_HEADER, PIPE_HEADER):
+        raise TraceError(f"{path}: perf.data header of {size} bytes, {FILE_HEADER} expected")
+    return bool(size == PIPE_HEADER)
+
+
+def read_header(path: Path, data: memoryview, order: str = "<") -> PerfHeader:
+    """Read the frame of a perf.data file that is no pipe's. Raises TraceError: damaged."""
+    entry, attrs_at, attrs_size, start, length = _unpack(path, data, order + "5Q", 16)
+    bits = _unpack(path, data, order + "4Q", 72)
     if start > len(data):
         raise TraceError(f"{path}: data section at byte {start} of a file of {len(data)} bytes")
-    attrs = _read_attrs(path, data, entry, attrs_at, attrs_size)
+    attrs = _read_attrs(path, data, order, entry, attrs_at, attrs_size)
     cut = length == 0 or start + length > len(data)
     end = len(data) if cut else start + length
-    features = {} if cut else _read_features(data, end, bits)
+    features = {} if cut else _read_features(data, order, end, bits)
     missing = sum(word.bit_count() for word in bits) - len(features)
-    return PerfHeader(attrs, start, end, cut, features, missing)
+    return PerfHeader(attrs, start, end, cut, features, missing, order)
 
 
 def _read_attrs(
-    path: Path, data: bytes | memoryview, entry: int, start: int, size: int
+    path: Path, data: memoryview, order: str, entry: int, start: int, size: int
 ) -> list[Attr]:
-    # A newer perf writes a longer perf_event_attr; what is known lies in its first 64 bytes.
-    if not 64 + 16 <= entry <= 4096 or not entry <= size <= entry * _MOST_ATTRS:
+    if not ATTR_SIZE + 16 <= entry <= 4096 or not entry <= size <= entry * _MOST_ATTRS:
         raise TraceError(f"{path}: attributes of {size} bytes in entries of {entry} are not valid")
     attrs = []
     for at in range(start, start + size - entry + 1, entry):
-        kind, _, config = _unpack(path, data, "<IIQ", at)
-        sample_type, read_format, flags = _unpack(path, data, "<3Q", at + 24)
-        ids_at, ids_size = _unpack(path, data, "<2Q", at + entry - 16)
-        count = ids_size // 8
-        if count > _MOST_IDS:
-            raise TraceError(f"{path}: an event of {count} ids, at most {_MOST_IDS} are read")
-        ids = _unpack(path, data, f"<{count}Q", ids_at)
-        clockid = None
-        if flags & _USE_CLOCKID and entry >= 96 + 16:
-            clockid = _unpack(path, data, "<i", at + 92)[0]
-        all_ids = bool(flags & _SAMPLE_ID_ALL)
-        attrs.append(Attr(kind, config, sample_type, read_format, all_ids, clockid, ids))
+        ids_at, ids_size = _unpack(path, data, order + "2Q", at + entry - 16)
+        if ids_size // 8 > _MOST_IDS:
+            raise TraceError(
+                f"{path}: an event of {ids_size // 8} ids, at most {_MOST_IDS} are read"
+            )
+        _unpack(path, data, "B", at + entry - 17)
+        if ids_at + ids_size > len(data):
+            _unpack(path, data, "B", ids_at + ids_size - 1)
+        ids = data[ids_at : ids_at + ids_size]
+        attrs.append(read_attr(data[at : at + entry - 16], ids, order))
     return attrs
 
 
+def read_attr(attr: memoryview, ids: memoryview, order: str) -> Attr:
+    """Read a perf_event_attr of at least ATTR_SIZE bytes, and its ids.
+
+    A newer perf writes a longer one; what is known lies in its first bytes.
+    """
+    kind, _, config = struct.unpack_from(order + "IIQ", attr, 0)
+    sample_type, read_format = struct.unpack_from(order + "2Q", attr, 24)
+    flags = int.from_bytes(attr[40:48], "little")
+    if order == ">":
+        # A compiler for such a machine fills the bits of each byte from the other end.
+        flags = int.from_bytes((int(f"{it:08b}"[::-1], 2) for it in attr[40:48]), "little")
+    clockid = None
+    if flags & _USE_CLOCKID and len(attr) >= 96:
+        clockid = struct.unpack_from(order + "i", attr, 92)[0]
+    count = len(ids) // 8
+    all_ids = bool(flags & _SAMPLE_ID_ALL)
+    own = struct.unpack_from(f"{order}{count}Q", ids)
+    return Attr(kind, config, sample_type, read_format, all_ids, clockid, own)
+
+
 def _read_features(
-    data: bytes | memoryview, table: int, bits: tuple[int, ...]
-) -> dict[int, tuple[int, int]]:
-    """Return (start, end) of the features that lie within the file."""
+    data: memoryview, order: str, table: int, bits: tuple[int, ...]
+) -> dict[int, memoryview]:
+    """Return the contents of the features that lie within the file."""
     features = {}
     place = table
     for bit in range(256):
@@ -121,83 +146,82 @@ def _read_features(
             continue
         if place + 16 > len(data):
             break
-        start, size = struct.unpack_from("<2Q", data, place)
+        start, size = struct.unpack_from(order + "2Q", data, place)
         place += 16
         if start + size <= len(data):
-            features[bit] = (start, start + size)
+            features[bit] = data[start : start + size]
     return features
 
 
-def feature_text(data: bytes | memoryview, header: PerfHeader, bit: int) -> str | None:
+def feature_text(header: PerfHeader, bit: int) -> str | None:
     """Return the text of a feature that is one string, or None where it is absent or damaged."""
-    texts = _texts(data, *header.features[bit], 1) if bit in header.features else []
+    texts = _texts(header, header.features.get(bit, _NOTHING), 1)
     return texts[0] if texts else None
 
 
-def command_line(data: bytes | memoryview, header: PerfHeader) -> str | None:
+def command_line(header: PerfHeader) -> str | None:
     """Return the command that recorded the file, its words joined by blanks."""
-    if CMDLINE not in header.features:
+    section = header.features.get(CMDLINE, _NOTHING)
+    if len(section) < 4:
         return None
-    start, end = header.features[CMDLINE]
-    if end - start < 4:
-        return None
-    (count,) = struct.unpack_from("<I", data, start)
-    return " ".join(_texts(data, start + 4, end, min(count, 4096))) or None
+    (count,) = struct.unpack_from(header.order + "I", section)
+    return " ".join(_texts(header, section[4:], min(count, 4096))) or None
 
 
-def online_cpus(data: bytes | memoryview, header: PerfHeader) -> int | None:
+def online_cpus(header: PerfHeader) -> int | None:
     """Return the number of CPUs that were online."""
-    start, end = header.features.get(NRCPUS, (0, 0))
-    return struct.unpack_from("<2I", data, start)[0] if end - start >= 8 else None
+    section = header.features.get(NRCPUS, _NOTHING)
+    return struct.unpack_from(header.order + "2I", section)[0] if len(section) >= 8 else None
 
 
-def clock_reference(data: bytes | memoryview, header: PerfHeader) -> tuple[int, int, int] | None:
+def clock_reference(header: PerfHeader) -> tuple[int, int, int] | None:
     """Return (clockid, wall ns, clock ns) of one instant on both clocks (CLOCK_DATA)."""
-    start, end = header.features.get(CLOCK_DATA, (0, 0))
-    if end - start < 24:
+    section = header.features.get(CLOCK_DATA, _NOTHING)
+    if len(section) < 24:
         return None
-    _, clockid, wall, clock = struct.unpack_from("<IIQQ", data, start)
+    _, clockid, wall, clock = struct.unpack_from(header.order + "IIQQ", section)
     return clockid, wall, clock
 
 
-def event_names(data: bytes | memoryview, header: PerfHeader) -> list[str]:
+def event_names(header: PerfHeader) -> list[str]:
     """Return the names of the recorded events (EVENT_DESC), in the order of the attributes."""
-    start, end = header.features.get(EVENT_DESC, (0, 0))
-    if end - start < 8:
+    section, order = header.features.get(EVENT_DESC, _NOTHING), header.order
+    if len(section) < 8:
         return []
-    count, size = struct.unpack_from("<2I", data, start)
-    at, names = start + 8, []
+    count, size = struct.unpack_from(order + "2I", section)
+    at, names = 8, []
     for _ in range(min(count, _MOST_ATTRS)):
         at += size
-        if at + 8 > end:
+        if at + 8 > len(section):
             break
-        ids, length = struct.unpack_from("<2I", data, at)
-        if at + 8 + length + 8 * ids > end:
+        ids, length = struct.unpack_from(order + "2I", section, at)
+        if at + 8 + length + 8 * ids > len(section):
             break
-        names.append(_text(data[at + 8 : at + 8 + length]))
+        names.append(_text(section[at + 8 : at + 8 + length]))
         at += 8 + length + 8 * ids
     return names
 
 
-def _texts(data: bytes | memoryview, start: int, end: int, count: int) -> list[str]:
+def _texts(header: PerfHeader, section: memoryview, count: int) -> list[str]:
     """Read strings that each follow their padded length."""
     texts = []
+    start = 0
     for _ in range(count):
-        if start + 4 > end:
+        if start + 4 > len(section):
             break
-        (length,) = struct.unpack_from("<I", data, start)
-        if length > min(_LONGEST_TEXT, end - start - 4):
+        (length,) = struct.unpack_from(header.order + "I", section, start)
+        if length > min(_LONGEST_TEXT, len(section) - start - 4):
             break
-        texts.append(_text(data[start + 4 : start + 4 + length]))
+        texts.append(_text(section[start + 4 : start + 4 + length]))
         start += 4 + length
     return texts
 
 
-def _text(raw: bytes | memoryview) -> str:
+def _text(raw: memoryview) -> str:
     return bytes(raw).split(b"\0")[0].decode("utf-8", "replace")
 
 
-def _unpack(path: Path, data: bytes | memoryview, form: str, at: int) -> tuple[int, ...]:
+def _unpack(path: Path, data: memoryview, form: str, at: int) -> tuple[int, ...]:
     if at + struct.calcsize(form) > len(data):
         raise TraceError(
             f"{path}: cut at byte {len(data)}: its header points to byte {at}; record it again"

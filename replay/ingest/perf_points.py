@@ -1,129 +1,180 @@
-"""One perf.data file's samples as Points, with the names of its devices and threads."""
+"""The samples of one recording as Points, with the names of its devices and threads."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
+from replay import mapped
 from replay.errors import TraceError
-from replay.ingest import perf_walk, tracepoint_decode
+from replay.ingest import perf_walk
 from replay.ingest.little_endian import Bytes, load16, load32, load64
-from replay.ingest.perf_header import PerfHeader
-from replay.ingest.perf_samples import VARIABLE, sample_layouts
-from replay.ingest.perf_walk import COMM, LOST, LOST_SAMPLES, Index, Walked
+from replay.ingest.perf_samples import Layouts
+from replay.ingest.perf_stream import Block, Stream
+from replay.ingest.perf_turn import turn_bodies
+from replay.ingest.perf_walk import COMM, ID_INDEX, LOST, LOST_SAMPLES, Tally, read_samples
+from replay.ingest.points_file import PointsFile
+from replay.ingest.points_order import BLOCK
 from replay.ingest.reconstruct_points import Points
 from replay.ingest.recording import Loss
+from replay.ingest.tracepoint_decode import Names
 from replay.ingest.tracepoints import Slots
 
-_LEAST_RAW = 4 + 8  # a sample's raw data: its length, and a tracepoint's common header
-_LEAST_OTHER = 16  # LOST_SAMPLES: header and a count
+Int64s = npt.NDArray[np.int64]
+
+_OTHERS = 1 << 12
 _LONGEST_TRACE = 1 << 50  # ns: 13 days; leaves room to multiply
+_STEP = 1 << 25  # bytes of records between two looks at memory
 
 
-@dataclass(frozen=True)
+@dataclass
 class PerfPoints:
-    """What the samples of one file say."""
+    """What the samples of one recording say."""
 
-    walked: Walked
-    points: Points
-    origin: int  # of the recording's clock, ns, at the trace's zero
-    devices: list[str]
-    threads: dict[int, str]
-    losses: list[Loss]
-    slot_counts: dict[str, int]  # samples of each known tracepoint
-    unknown: dict[int, int]  # samples of other tracepoints, by number
+    tally: Tally = field(default_factory=Tally.empty)
+    points: Points = field(default_factory=lambda: Points.empty(0))
+    runs: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))  # see points_order
+    origin: int = 0  # of the recording's clock, ns, at the trace's zero
+    devices: list[str] = field(default_factory=list)
+    threads: dict[int, str] = field(default_factory=dict)
+    losses: list[Loss] = field(default_factory=list)
+    cpus: set[int] = field(default_factory=set)  # that were recorded, where that is said
 
+    @property
+    def samples(self) -> int:
+        """All samples, of tracepoints or not."""
+        return int(self.tally.records[perf_walk.SAMPLE])
 
-def read_points(path: Path, data: Bytes, header: PerfHeader, slots: Slots) -> PerfPoints:
-    """Decode all samples of known tracepoints. Raises TraceError where one is damaged."""
-    identifiers, classes, layouts = sample_layouts(path, header.attrs)
-    room = header.data_end - header.data_start
-    index = Index.empty(room // int(layouts[:, VARIABLE].min() + _LEAST_RAW) + 1)
-    counts = np.zeros(perf_walk.TYPES, np.int64)
-    others = np.empty(room // _LEAST_OTHER + 1, np.int64)
-    unknown = np.zeros(1 << 16, np.int64)
-    found, found_others, end, damaged = perf_walk.index_samples(
-        data,
-        header.data_start,
-        header.data_end,
-        identifiers,
-        classes,
-        layouts,
-        slots.by_number,
-        slots.needed,
-        index,
-        counts,
-        unknown,
-        others,
-    )
-    if damaged >= 0:
-        raise TraceError(f"{path}: the sample at byte {damaged} is shorter than its fields")
-    walked = Walked(counts, end, end == header.data_end)
-    index, others = index.first(found), others[:found_others]
-    order, origin = _time_order(path, index)
-    points = Points.empty(found)
-    devices = np.zeros((tracepoint_decode.MOST_DEVICES, 2), np.int64)
-    threads = np.zeros((tracepoint_decode.MOST_THREADS, 3), np.int64)
-    seen = np.zeros(tracepoint_decode.HIGHEST_TID + 1, np.uint8)
-    named, started, problem, sample = tracepoint_decode.decode(
-        data, index, order, origin, slots.kind, slots.fields, points, devices, threads, seen
-    )
-    if problem != tracepoint_decode.GOOD:
-        what = tracepoint_decode.PROBLEMS[problem]
-        raise TraceError(f"{path}: the sample at byte {index.raw[sample]} has {what}")
-    names = {int(tid): _text(data[place : place + size]) for tid, place, size in threads[:started]}
-    per_slot = np.bincount(index.slot, minlength=len(slots.names))
-    return PerfPoints(
-        walked,
-        points,
-        origin,
-        [_text(name.view(np.uint8)) for name in devices[:named]],
-        _thread_names(data, others) | names,
-        _losses(data, others, layouts, origin),
-        {name: int(count) for name, count in zip(slots.names, per_slot, strict=True) if count},
-        {int(number): int(unknown[number]) for number in np.flatnonzero(unknown)},
-    )
+    @property
+    def unknown(self) -> dict[int, int]:
+        """Samples of tracepoints that are not used, by number."""
+        counts = self.tally.unknown
+        return {int(number): int(counts[number]) for number in np.flatnonzero(counts)}
 
 
-def _time_order(path: Path, index: Index) -> tuple[np.ndarray, int]:
-    """Return the samples' order in time (ties as in the file) and the first's time."""
-    times = index.time
-    if not len(times):
-        return np.zeros(0, np.int64), 0
-    origin, last = int(times.min()), int(times.max())
-    if origin < 0 or last - origin > _LONGEST_TRACE:
-        raise TraceError(f"{path}: its samples' times, {origin} to {last} ns, are damaged")
-    if np.all(times[1:] >= times[:-1]):
-        return np.arange(len(times)), origin
-    return np.argsort(times, kind="stable"), origin
+def read_points(path: Path, streams: list[Stream], layouts: Layouts, slots: Slots) -> PerfPoints:
+    """Decode all samples of known tracepoints; those that are damaged are left out and counted.
+
+    Raises TraceError where their times cannot be.
+    """
+    found = PerfPoints()
+    reader = _Reader(found, layouts, slots)
+    for stream in streams:
+        for block in stream.blocks():
+            if stream.big:
+                turn_bodies(block.data, block.at, block.end, layouts, slots.by_number, slots.fields)
+            reader.read(block)
+    found.points = reader.file.points()
+    found.runs = np.concatenate([np.zeros(0, np.int64), *reader.runs])
+    found.threads |= reader.threads
+    found.devices = reader.devices()
+    _from_zero(path, found)
+    return found
 
 
-def _losses(data: Bytes, others: np.ndarray, layouts: np.ndarray, origin: int) -> list[Loss]:
-    losses = []
-    for at in others:
-        kind, size = load32(data, at), load16(data, at + 6)
+class _Reader:
+    """Reads block by block; what blocks hold is copied before the next one takes its place."""
+
+    def __init__(self, found: PerfPoints, layouts: Layouts, slots: Slots) -> None:
+        self.found, self.layouts, self.slots = found, layouts, slots
+        self.names = Names.empty()
+        self.file = PointsFile()
+        self.runs: list[Int64s] = []
+        self.threads: dict[int, str] = {}  # as the scheduler's events name them
+        self._points = Points.empty(BLOCK)
+        self._runs = np.empty(BLOCK, np.int64)
+        self._others = np.empty(_OTHERS, np.int64)
+        self._looked = 0
+
+    def read(self, block: Block) -> None:
+        """Take all whole records of `block` up to one that is packed."""
+        while True:
+            before = block.at
+            at, count, runs, others = read_samples(
+                block.data,
+                block.at,
+                block.end,
+                self.layouts,
+                self.slots,
+                self.names,
+                self.found.tally,
+                self._points,
+                self.file.count,
+                self._runs,
+                self._others,
+            )
+            block.at = int(at)
+            if block.at == before:
+                return
+            if runs:
+                self.runs.append(self._runs[:runs].copy())
+            if count:
+                self.file.append(self._points.part(0, count))
+            for place in self._others[:others].tolist():
+                self._take(block.data, place)
+            self._name_threads(block.data)
+            self._looked += block.at - before
+            if self._looked > _STEP:
+                mapped.forget()
+                self._looked = 0
+
+    def devices(self) -> list[str]:
+        """Return the names of devices."""
+        count = int(self.names.found[0])
+        return [_text(name.view(np.uint8)) for name in self.names.devices[:count]]
+
+    def _name_threads(self, data: Bytes) -> None:
+        """Copy the names of threads that were met in this block."""
+        for tid, place, size in self.names.threads[: int(self.names.found[1])].tolist():
+            self.threads[tid] = _text(data[place : place + size])
+        self.names.found[1] = 0
+
+    def _take(self, data: Bytes, at: int) -> None:
+        """Take a record that is no sample."""
+        kind, size = int(load32(data, at)), int(load16(data, at + 6))
+        rows = self.layouts.rows
+        if kind == COMM and size > 16:
+            tid = int(load32(data, at + 12))
+            self.found.threads[tid] = _text(data[at + 16 : at + min(size, 32)])
+        elif kind == ID_INDEX:
+            self.found.cpus |= _cpus(data, at, size)
         body = {LOST: 16, LOST_SAMPLES: 8}.get(kind, 0)  # LOST counts after an event's id
-        if not body or size < 8 + body:
-            continue
-        records = int(load64(data, at + body))
-        time = int(perf_walk.record_time(data, at, layouts, 0))
-        cpu = int(perf_walk.record_cpu(data, at, layouts, 0))
-        within = origin <= time <= origin + _LONGEST_TRACE
-        losses.append(Loss(time - origin if within else 0, cpu, max(records, 0)))
-    return losses
+        if body and size >= 8 + body:
+            records = int(load64(data, at + body))
+            time = int(perf_walk.record_time(data, at, rows, 0))
+            cpu = int(perf_walk.record_cpu(data, at, rows, 0))
+            self.found.losses.append(Loss(time, cpu, max(records, 0)))
 
 
-def _thread_names(data: Bytes, others: np.ndarray) -> dict[int, str]:
-    """Return the names of threads from COMM records: pid, tid, name."""
-    names = {}
-    for at in others:
-        size = load16(data, at + 6)
-        if load32(data, at) == COMM and size > 16:
-            names[int(load32(data, at + 12))] = _text(data[at + 16 : at + min(size, 32)])
-    return names
+def _cpus(data: Bytes, at: int, size: int) -> set[int]:
+    """Return the CPUs of an ID_INDEX record: how many events, then id, index, cpu, thread each."""
+    count = int(load64(data, at + 8))
+    entries = range(at + 16, at + size - 31, 32)[: max(count, 0)]
+    cpus = {int(load64(data, entry + 16)) for entry in entries}
+    return {cpu for cpu in cpus if 0 <= cpu < 1 << 16}
 
 
-def _text(raw: np.ndarray) -> str:
+def _from_zero(path: Path, found: PerfPoints) -> None:
+    """Count times from the first point's on."""
+    times = found.points.time
+    if not len(times):
+        return
+    begins, ends = np.append(0, found.runs), np.append(found.runs, len(times))
+    origin, last = int(times[begins].min()), int(times[ends - 1].max())
+    if last - origin > _LONGEST_TRACE:
+        raise TraceError(f"{path}: its samples' times, {origin} to {last} ns, are damaged")
+    for part in mapped.chunks(len(times)):
+        times[part] -= origin
+    within = range(origin, origin + _LONGEST_TRACE)
+    found.origin = origin
+    found.losses = [
+        replace(loss, time=loss.time - origin if loss.time in within else 0)
+        for loss in found.losses
+    ]
+
+
+def _text(raw: Bytes) -> str:
     return raw.tobytes().split(b"\0")[0].decode("utf-8", "replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from replay.ingest.perf_header import TRACEPOINT, Attr
 TIME, CPU, VARIABLE, GROUP, GROUP_TIMES, GROUP_ENTRY, CALLCHAIN, HAS_RAW = range(8)
 #: Bytes from the record's end to the time and cpu of a record that is no sample; 0: has none.
 TAIL_TIME, TAIL_CPU = 8, 9
-COLUMNS = 10
+TID = 10  # bytes from the record's start
+COLUMNS = 11
 
 _IP, _TID, _TIME, _ADDR, _READ, _CALLCHAIN, _ID, _CPU, _PERIOD, _STREAM_ID, _RAW = (
     1 << bit for bit in range(11)
@@ -28,13 +30,21 @@ _HEADER = 8
 _TIME_ENABLED, _TIME_RUNNING, _READ_ID, _READ_GROUP, _READ_LOST = (1 << bit for bit in range(5))
 
 
-def sample_layouts(
-    path: Path, attrs: list[Attr]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return (identifiers, classes, layouts) as index_samples takes them.
+class Layouts(NamedTuple):
+    """Where a sample's parts lie, by the id of its event."""
+
+    identifiers: npt.NDArray[np.int64]  # sorted; empty where all samples follow the first row
+    classes: npt.NDArray[np.int64]  # row of each
+    rows: npt.NDArray[np.int64]  # (rows, COLUMNS)
+
+
+def sample_layouts(path: Path, attrs: list[Attr]) -> Layouts:
+    """Return where the parts of the samples of these events lie.
 
     Raises TraceError where samples cannot be told apart, or have neither time nor CPU.
     """
+    if not attrs:
+        raise TraceError(f"{path}: cut: it does not say what events it holds")
     kinds = sorted({_kind(attr) for attr in attrs})
     layouts = np.array([_layout(*kind) for kind in kinds], np.int64).reshape(-1, COLUMNS)
     for kind, row in zip(kinds, layouts, strict=True):
@@ -44,7 +54,7 @@ def sample_layouts(
             )
     nothing = np.zeros(0, np.int64)
     if len(kinds) == 1:
-        return nothing, nothing, layouts
+        return Layouts(nothing, nothing, layouts)
     if not all(attr.sample_type & _IDENTIFIER for attr in attrs):
         raise TraceError(f"{path}: its events differ in sample type and their samples carry no id")
     pairs = {
@@ -55,7 +65,8 @@ def sample_layouts(
     if not pairs:
         raise TraceError(f"{path}: its events differ in sample type and have no ids")
     identifiers = np.array(sorted(pairs), np.int64)
-    return identifiers, np.array([pairs[i] for i in sorted(pairs)], np.int64), layouts
+    classes = np.array([pairs[i] for i in sorted(pairs)], np.int64)
+    return Layouts(identifiers, classes, layouts)
 
 
 def _kind(attr: Attr) -> tuple[int, int, bool, bool]:
@@ -71,6 +82,8 @@ def _layout(sample_type: int, read_format: int, id_all: bool, tracepoint: bool) 
     for bit in _FIXED:
         if not sample_type & bit:
             continue
+        if bit == _TID:
+            row[TID] = place
         if bit == _TIME:
             row[TIME] = place
         if bit == _CPU:

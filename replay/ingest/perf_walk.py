@@ -1,4 +1,4 @@
-"""The walk over a perf.data file's records: what they are, and where its samples lie."""
+"""The walk over perf.data's records: what they are, and what its samples of tracepoints say."""
 
 from __future__ import annotations
 
@@ -20,148 +20,192 @@ from replay.ingest.perf_samples import (
     TAIL_TIME,
     TIME,
     VARIABLE,
+    Layouts,
 )
+from replay.ingest.reconstruct_points import Points
+from replay.ingest.tracepoint_decode import BAD_SAMPLE, GOOD, PROBLEM_KINDS, Names, decode
+from replay.ingest.tracepoints import Slots
 
 Int64s = npt.NDArray[np.int64]
 
 #: Record types: include/uapi/linux/perf_event.h, and from 64 on perf's own.
 LOST, COMM, SAMPLE, LOST_SAMPLES = 2, 3, 9, 13
-AUXTRACE, COMPRESSED, COMPRESSED2 = 71, 81, 83
+HEADER_ATTR, TRACING_DATA, ID_INDEX, AUXTRACE, HEADER_FEATURE = 64, 66, 69, 71, 80
+COMPRESSED, COMPRESSED2 = PACKED = 81, 83
 TYPES = 128  # types counted apart; greater ones are counted together as the last
-_HEADER = 8
+HEADER = 8
 _NO_CPU = (1 << 31) - 1  # greater than any
+_MOST_BETWEEN = 1 << 62
 
 #: Of no tracepoint that is known.
 UNKNOWN_SLOT = 255
 
 
-class Walked(NamedTuple):
-    """How many records of each type there are, and where the walk ended."""
+class Tally(NamedTuple):
+    """What is counted on the way."""
 
-    counts: Int64s  # (TYPES,)
-    end: int  # byte after the last whole record
-    whole: bool  # the walk came to the end of the data, not to a damaged record
-
-
-class Index(NamedTuple):
-    """One entry a sample of a known tracepoint, in the order of the file."""
-
-    time: Int64s  # ns of the recording's clock
-    raw: Int64s  # byte at which the tracepoint's record begins
-    cpu: npt.NDArray[np.int32]
-    slot: npt.NDArray[np.uint8]
+    records: Int64s  # (TYPES,)
+    unknown: Int64s  # (65536,) samples of other tracepoints, by number
+    slots: Int64s  # (256,) samples of known ones
+    problems: Int64s  # (PROBLEM_KINDS,) samples left out because they are damaged
+    first_problem: Int64s  # (1,) where the first of them begins, within its block
+    state: Int64s  # (3,) time of the last sample, its id, its row of layouts
 
     @classmethod
-    def empty(cls, samples: int) -> Index:
-        """Return room for `samples` samples; the system gives memory to what is written only."""
+    def empty(cls) -> Tally:
+        """Return zeros."""
         return cls(
-            np.empty(samples, np.int64),
-            np.empty(samples, np.int64),
-            np.empty(samples, np.int32),
-            np.empty(samples, np.uint8),
+            np.zeros(TYPES, np.int64),
+            np.zeros(1 << 16, np.int64),
+            np.zeros(256, np.int64),
+            np.zeros(PROBLEM_KINDS, np.int64),
+            np.full(1, -1, np.int64),
+            np.array([-1, -1, 0], np.int64),
         )
-
-    def first(self, samples: int) -> Index:
-        """Return the first `samples` samples, sharing memory."""
-        return Index(**{name: column[:samples] for name, column in self._asdict().items()})
-
-
-def walk(data: Bytes, start: int, end: int) -> Walked:
-    """Count the records of data[start:end] by type."""
-    counts = np.zeros(TYPES, np.int64)
-    last = int(_count(data, start, end, counts))
-    return Walked(counts, last, last == end)
-
-
-@jit_in_place
-def _count(data: Bytes, start: int, end: int, counts: Int64s) -> int:
-    """Return the byte at which the last whole record ends."""
-    at = start
-    while True:
-        size = record_size(data, at, end)
-        if size == 0:
-            return at
-        counts[min(load32(data, at), TYPES - 1)] += 1
-        at += size
 
 
 @jit_in_place
 def record_size(data: Bytes, at: int, end: int) -> int:
-    """Return the size of the record at byte `at`; 0 where there is no whole one before `end`."""
-    if at + _HEADER > end:
+    """Return how far it is from the record at byte `at` to the next one.
+
+    0 where no whole record header lies before `end`, or its size cannot be. The record or what
+    follows it may end beyond `end`.
+    """
+    if at + HEADER > end:
         return 0
     size = load16(data, at + 6)
-    if size < _HEADER or at + size > end:
+    if size < HEADER:
         return 0
-    if load32(data, at) == AUXTRACE and size >= 16:
-        # The trace itself follows the record and is not counted in its size.
-        more = load64(data, at + 8)
-        return size + more if 0 <= more <= end - at - size else 0
+    kind = load32(data, at)
+    # What follows these is not counted in their size.
+    if kind == TRACING_DATA and size >= 12:
+        return size + (load32(data, at + 8) + 7 & ~7) if at + 12 <= end else 0
+    if kind == AUXTRACE and size >= 16:
+        more = load64(data, at + 8) if at + 16 <= end else -1
+        return size + more if 0 <= more <= _MOST_BETWEEN else 0
     return size
 
 
 @jit_in_place
-def index_samples(
-    data: Bytes,
-    start: int,
-    end: int,
-    identifiers: Int64s,
-    classes: Int64s,
-    layouts: Int64s,
-    slots: npt.NDArray[np.uint8],
-    needed: Int64s,
-    index: Index,
-    counts: Int64s,
-    unknown: Int64s,
-    others: Int64s,
-) -> tuple[int, int, int, int]:
-    """Find the samples of known tracepoints.
+def find_records(
+    data: Bytes, at: int, end: int, wanted: npt.NDArray[np.uint8], places: Int64s
+) -> tuple[int, int]:
+    """Fill `places` with where records of the wanted types (TYPES,) begin.
 
-    identifiers (sorted) and classes: which row of `layouts` an id's samples follow; empty where
-    all follow the first. slots: by tracepoint number. needed: bytes that a slot's fields take.
-    `index` is filled; `counts` takes the records by type, `unknown` other tracepoints by number,
-    `others` the places of records that are no samples but of use (LOST, LOST_SAMPLES, COMM).
-    Returns (samples found, other records found, byte after the last whole record, byte of a
-    damaged sample or -1).
+    Returns (how many, byte after the last record looked at): that is before the end where
+    `places` is full, or where no whole record follows.
     """
     found = 0
+    while found < len(places):
+        size = record_size(data, at, end)
+        if size == 0 or at + size > end:
+            break
+        if wanted[min(load32(data, at), TYPES - 1)]:
+            places[found] = at
+            found += 1
+        at += size
+    return found, at
+
+
+@jit_in_place
+def read_samples(
+    data: Bytes,
+    at: int,
+    end: int,
+    layouts: Layouts,
+    slots: Slots,
+    names: Names,
+    tally: Tally,
+    points: Points,
+    done: int,
+    runs: Int64s,
+    others: Int64s,
+) -> tuple[int, int, int, int]:
+    """Decode samples of known tracepoints into `points`, in the order of the data.
+
+    done: points before these. `runs` takes the numbers of points that are earlier than the one
+    before; `others` the places of records that are no samples but of use (LOST, LOST_SAMPLES,
+    COMM, ID_INDEX). Returns (byte after the last record taken, points, runs, others): that is
+    before the end where one of the arrays is full, or where a compressed or no whole record
+    follows.
+    """
+    found = 0
+    found_runs = 0
     found_others = 0
-    at = start
-    row = 0
-    last_id = -1
-    while True:
+    last = tally.state[0]
+    last_id = tally.state[1]
+    row = tally.state[2]
+    room = min(len(points.time), len(runs))
+    while found < room and found_others < len(others):
         whole = record_size(data, at, end)
-        if whole == 0:
-            return found, found_others, at, -1
+        if whole == 0 or at + whole > end:
+            break
         kind = load32(data, at)
-        counts[min(kind, TYPES - 1)] += 1
+        if kind in (COMPRESSED, COMPRESSED2):
+            break
+        tally.records[min(kind, TYPES - 1)] += 1
         if kind == SAMPLE:
             size = load16(data, at + 6)
-            if len(identifiers) > 0 and size >= 16:
+            if len(layouts.identifiers) > 0 and size >= 16:
                 this = load64(data, at + 8)
                 if this != last_id:
-                    row = classes[_place(identifiers, this)]
+                    row = layouts.classes[_place(layouts.identifiers, this)]
                     last_id = this
-            begin = _raw_begin(data, at, size, layouts, row)
+            begin = _raw_begin(data, at, size, layouts.rows, row)
+            problem = GOOD
             if begin < 0:
-                return found, found_others, at, at
-            if begin > 0:
+                problem = BAD_SAMPLE
+            elif begin > 0:
                 number = load16(data, begin)
-                slot = slots[number]
+                slot = slots.by_number[number]
+                length = load32(data, begin - 4)
                 if slot == UNKNOWN_SLOT:
-                    unknown[number] += 1
-                elif load32(data, begin - 4) < needed[slot]:
-                    return found, found_others, at, at
+                    tally.unknown[number] += 1
+                elif length < slots.needed[slot]:
+                    problem = BAD_SAMPLE
                 else:
-                    index.time[found] = load64(data, at + layouts[row, TIME])
-                    index.cpu[found] = min(load32(data, at + layouts[row, CPU]), _NO_CPU)
-                    index.raw[found] = begin
-                    index.slot[found] = slot
-                    found += 1
-        elif kind in (LOST, LOST_SAMPLES, COMM) and whole >= 16:
+                    time = load64(data, at + layouts.rows[row, TIME])
+                    cpu = min(load32(data, at + layouts.rows[row, CPU]), _NO_CPU)
+                    problem = decode(
+                        data,
+                        begin,
+                        length,
+                        slots.kind[slot],
+                        slots.fields[slot],
+                        time,
+                        cpu,
+                        names,
+                        points,
+                        found,
+                    )
+                    if problem == GOOD:
+                        tally.slots[slot] += 1
+                        if time < last:
+                            runs[found_runs] = done + found
+                            found_runs += 1
+                        last = time
+                        found += 1
+            if problem != GOOD:
+                tally.problems[problem] += 1
+                if tally.first_problem[0] < 0:
+                    tally.first_problem[0] = at
+        elif kind in (LOST, LOST_SAMPLES, COMM, ID_INDEX) and whole >= 16:
             others[found_others] = at
             found_others += 1
         at += whole
+    tally.state[0] = last
+    tally.state[1] = last_id
+    tally.state[2] = row
+    return at, found, found_runs, found_others
+
+
+@jit_in_place
+def sample_row(data: Bytes, at: int, size: int, layouts: Layouts) -> int:
+    """Return the row of layouts that the sample at byte `at` follows."""
+    if len(layouts.identifiers) == 0 or size < HEADER + 8:
+        return 0
+    row: int = layouts.classes[_place(layouts.identifiers, load64(data, at + HEADER))]
+    return row
 
 
 @jit_in_place
@@ -211,7 +255,7 @@ def record_time(data: Bytes, at: int, layouts: Int64s, row: int) -> int:
     """Return the time in the tail of a record that is no sample; 0 where it has none."""
     tail = layouts[row, TAIL_TIME]
     size = load16(data, at + 6)
-    return load64(data, at + size - tail) if 0 < tail <= size - _HEADER else 0
+    return load64(data, at + size - tail) if 0 < tail <= size - HEADER else 0
 
 
 @jit_in_place
@@ -219,4 +263,4 @@ def record_cpu(data: Bytes, at: int, layouts: Int64s, row: int) -> int:
     """Return the CPU in the tail of a record that is no sample; -1 where it has none."""
     tail = layouts[row, TAIL_CPU]
     size = load16(data, at + 6)
-    return load32(data, at + size - tail) if 0 < tail <= size - _HEADER else -1
+    return load32(data, at + size - tail) if 0 < tail <= size - HEADER else -1

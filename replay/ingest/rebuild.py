@@ -33,12 +33,16 @@ def rebuild(
         recording.points,
         len(recording.devices),
         recording.threads,
+        runs=recording.runs,
         clock=recording.origin if recording.clock == CLOCK_MONOTONIC else None,
         watchdog=recording.watchdog,
     )
     chosen, others = choose_device(events.survey, recording.devices, device)
     rebuilt = None if chosen is None else _rebuild(recording, events, chosen, said)
-    tables = {"events": events_table(events.columns), "gaps": rebuild_summary.gaps(recording)}
+    tables = {
+        "events": events_table(events.columns),
+        "gaps": rebuild_summary.gaps(recording, events),
+    }
     if rebuilt is not None:
         tables |= {"packets": rebuilt.packets, "flows": rebuilt.flows}
     lost = rebuild_summary.lost_lines(recording, events)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from replay.ingest.reconstruct import Reconstruction
 from replay.ingest.reconstruct_events import Events
 from replay.ingest.reconstruct_points import Point
+from replay.ingest.reconstruct_state import last_time
 from replay.ingest.recording import CLOCK_MONOTONIC, Recording
 from replay.trace.schema import GAPS
 
@@ -23,22 +23,19 @@ _WANTED = (
 )
 
 
-def gaps(read: Recording) -> pa.Table:
+def gaps(read: Recording, events: Events) -> pa.Table:
     """Return what was lost and where the file is cut, as a table of schema GAPS."""
     rows: list[dict[str, Any]] = []
-    times, cpus = read.points.time, read.points.cpu
-    per_cpu = {cpu: times[cpus == cpu] for cpu in {loss.cpu for loss in read.losses}}
     for loss in read.losses:
         start = None
         if loss.time:
             # The kernel reports a loss with the next record it can store on that CPU.
-            mine = per_cpu[loss.cpu]
-            before = int(np.searchsorted(mine, loss.time))
-            start = int(mine[before - 1]) if before else 0
+            columns = events.columns
+            start = int(last_time(columns.time, columns.cpu, loss.cpu, loss.time))
         row = {"start_ns": start, "end_ns": loss.time or None, "lost": loss.records}
         rows.append({**row, "source": 0, "cause": "lost"})
     if read.cut is not None:
-        row = {"start_ns": int(times[-1]), "end_ns": None, "lost": None}
+        row = {"start_ns": read.duration - 1, "end_ns": None, "lost": None}
         rows.append({**row, "source": 0, "cause": "cut"})
     return pa.Table.from_pylist(rows, schema=GAPS)
 
@@ -48,7 +45,7 @@ def manifest(read: Recording, events: Events, rebuilt: Reconstruction | None) ->
     known: dict[str, Any] = {
         "clock": read.clock,
         "origin_ns": read.origin,
-        "duration_ns": int(read.points.time[-1]) + 1,
+        "duration_ns": read.duration,
         "devices": read.devices,
         "loop": "unknown",
         "losses": sum(loss.records for loss in read.losses),
@@ -86,7 +83,7 @@ def found_lines(
     read: Recording, events: Events, rebuilt: Reconstruction | None, others: list[str]
 ) -> list[str]:
     """Return what the file holds."""
-    seconds = int(read.points.time[-1]) / 1e9
+    seconds = read.duration / 1e9
     lines = [f"{len(read.points.time):,} samples of known tracepoints in {seconds:.3f} s"]
     if rebuilt is None:
         return [*lines, "no device received a packet"]

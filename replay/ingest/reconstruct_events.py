@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from replay.ingest.reconstruct_events_numba import find_events
+from replay import mapped
+from replay.ingest.points_order import in_order
+from replay.ingest.reconstruct_events_numba import end_all, find_events
 from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, Points
 from replay.ingest.reconstruct_state import (
     NO_BUDGET,
@@ -44,14 +46,16 @@ def make_events(
     devices: int,
     threads: dict[int, str],
     *,
+    runs: Int64s | None = None,
     clock: int | None = None,
     watchdog: int | None = None,
 ) -> Events:
-    """Return the events that `points` (sorted by time) make.
+    """Return the events that `points` make.
 
-    devices: how many there are. threads: names of threads by id; those that begin with "napi/"
-    are NAPI threads. clock: what to take from CLOCK_MONOTONIC for trace time, where the recording
-    has that clock. watchdog: the address of napi_watchdog(), or whatever number stands for it in
+    runs: as for `in_order`; None: they are sorted by time. devices: how many there are. threads:
+    names of threads by id; those that begin with "napi/" are NAPI threads. clock: what to take from
+    CLOCK_MONOTONIC for trace time, where the recording has that clock. watchdog: the address of
+    napi_watchdog(), or whatever number stands for it in
     `other`; sought among the timers where it is not given.
     """
     seen = survey(points, devices, watchdog)
@@ -79,15 +83,14 @@ def make_events(
     )
     columns = _empty(len(points.time))
     napis = Napi(*(np.zeros(len(seen.napis), np.int64) for _ in Napi._fields))
-    rows = find_events(
-        points,
-        known,
-        cpus,
-        np.zeros(seen.highest_tid + 1, np.uint8),
-        np.zeros(seen.highest_tid + 1, np.uint8),
-        napis,
-        columns,
-    )
+    in_epoll = np.zeros(seen.highest_tid + 1, np.uint8)
+    woken = np.zeros(seen.highest_tid + 1, np.uint8)
+    rows = 0
+    for number, block in enumerate(in_order(points, runs)):
+        rows = int(find_events(block, known, cpus, in_epoll, woken, napis, columns, rows))
+        if number % _LOOK == 0:
+            mapped.forget()
+    end_all(cpus, columns)
     columns = columns.first(rows)
     # Ids begin above the number of CPUs, so places never look like one of them.
     names = np.where(napis.id > 0, napis.id, np.arange(len(seen.napis)))
@@ -95,6 +98,11 @@ def make_events(
         columns._replace(napi=np.append(names, NO_NAPI)[columns.napi]), seen, np.unique(names)
     )
 
+
+#: Events that are kept in memory: 54 bytes each.
+_IN_MEMORY = 1 << 19
+#: Blocks between two looks at memory.
+_LOOK = 32
 
 _ZERO_AT_FIRST = ("softirq_cause", "irq_seen", "raised", "gro_napi")
 
@@ -151,16 +159,19 @@ def _sent_by(seen: Survey) -> npt.NDArray[np.uint8]:
 
 
 def _empty(rows: int) -> Columns:
+    """Return room, in files where there are many rows."""
+    large = 0 if rows > _IN_MEMORY else None
+    wide = [mapped.zeros(rows, np.int64, large) for _ in range(5)]
     return Columns(
-        time=np.empty(rows, np.int64),
-        cpu=np.empty(rows, np.uint16),
-        kind=np.empty(rows, np.uint8),
-        device=np.empty(rows, np.uint16),
-        napi=np.empty(rows, np.int64),
-        tid=np.empty(rows, np.int32),
-        value=np.empty(rows, np.int64),
-        budget=np.empty(rows, np.int32),
-        cause=np.empty(rows, np.uint8),
-        duration=np.empty(rows, np.int64),
-        detail=np.empty(rows, np.int64),
+        time=wide[0],
+        cpu=mapped.zeros(rows, np.uint16, large),
+        kind=mapped.zeros(rows, np.uint8, large),
+        device=mapped.zeros(rows, np.uint16, large),
+        napi=wide[1],
+        tid=mapped.zeros(rows, np.int32, large),
+        value=wide[2],
+        budget=mapped.zeros(rows, np.int32, large),
+        cause=mapped.zeros(rows, np.uint8, large),
+        duration=wide[3],
+        detail=wide[4],
     )

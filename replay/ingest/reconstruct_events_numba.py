@@ -73,12 +73,13 @@ def find_events(
     woken: Flags,
     napis: Napi,
     events: Columns,
+    rows: int,
 ) -> int:
-    """Write the events that `points` make, in order of time; returns their number.
+    """Write the events that `points` make from row `rows` on; returns the row after the last.
 
-    in_epoll, woken: by thread id, zero at first.
+    points: a block of a recording, which follows the one before in time. in_epoll, woken: by thread
+    id, zero at first.
     """
-    rows = 0
     for place in range(len(points.time)):
         kind = points.kind[place]
         cpu = points.cpu[place]
@@ -185,9 +186,14 @@ def find_events(
         events.duration[rows] = duration
         events.detail[rows] = detail
         rows += 1
+    return rows
+
+
+@jit_in_place
+def end_all(cpus: Cpu, events: Columns) -> None:
+    """End what the recording's last point leaves open."""
     for cpu in range(len(cpus.busy)):
         end_busy_run(cpu, cpus, events)
-    return rows
 
 
 @jit_in_place

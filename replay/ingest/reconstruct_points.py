@@ -62,6 +62,10 @@ class Points(NamedTuple):
             np.empty(points, np.int64),
         )
 
+    def part(self, begin: int, end: int) -> Points:
+        """Return the points from `begin` up to `end`, sharing memory."""
+        return Points(**{name: column[begin:end] for name, column in self._asdict().items()})
+
 
 #: `other` of a received or sent packet, from the lowest bit: 32 bits of hash, whether the hash is
 #: of the transport flow, 8 bits of network header length (0: unknown), 16 bits of Ethernet type.

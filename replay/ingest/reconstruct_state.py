@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from replay.engine.accelerate import jit_in_place
+
 Int64s = npt.NDArray[np.int64]
 
 NO_NAPI = -1
@@ -75,3 +77,13 @@ class Cpu(NamedTuple):
     polled: Int64s  # end of the last poll in this run or pass
     sent: Int64s  # row of the last packet sent
     gro_napi: Int64s  # napi id of the packets since the last poll
+
+
+@jit_in_place
+def last_time(times: Int64s, cpus: npt.NDArray[np.uint16], cpu: int, before: int) -> int:
+    """Return when the last event on `cpu` before `before` was; 0 where there is none."""
+    row = np.searchsorted(times, before) - 1
+    while row >= 0 and cpus[row] != cpu:
+        row -= 1
+    found: int = times[row] if row >= 0 else 0
+    return found

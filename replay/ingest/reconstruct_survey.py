@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.engine.accelerate import jit_in_place
+from replay.ingest.points_order import BLOCK, in_order
 from replay.ingest.reconstruct_points import NO_DEVICE, Point, Points
 
 Int64s = npt.NDArray[np.int64]
@@ -41,19 +42,25 @@ class Survey:
 
 
 def survey(points: Points, devices: int, watchdog: int | None = None) -> Survey:
-    """Count `points`, and seek the timers of NAPIs unless `watchdog` is given."""
+    """Count `points`, in any order, and seek the timers of NAPIs unless `watchdog` is given."""
     counts = np.zeros((len(Point), devices + 1), np.int64)
-    per_cpu = np.zeros(int(points.cpu.max(initial=-1)) + 1, np.int64)
-    polled = np.empty(len(points.time), np.int64)
-    timers = np.empty((len(points.time), 2), np.int64)
-    changes, fired, highest = _survey(points, counts, per_cpu, polled, timers)
-    napis = np.unique(polled[:changes])
-    timers = np.unique(timers[:fired], axis=0)
+    per_cpu = np.zeros(1 << 16, np.int64)
+    polled, timers = np.empty(BLOCK, np.int64), np.empty((BLOCK, 2), np.int64)
+    napis, seen = np.zeros(0, np.int64), np.zeros((0, 2), np.int64)
+    highest = 0
+    for block in in_order(points):
+        changes, fired, found = _survey(block, counts, per_cpu, polled, timers)
+        highest = max(highest, int(found))
+        napis = np.union1d(napis, polled[:changes])
+        if fired:
+            seen = np.unique(np.concatenate([seen, timers[:fired]]), axis=0)
     if watchdog is not None:
-        timers = timers[timers[:, 1] == watchdog]
-    found, offset = _find_watchdog(napis, timers)
-    watchdog = found if watchdog is None else watchdog
-    return Survey(counts, per_cpu, int(highest), napis, watchdog, offset)
+        seen = seen[seen[:, 1] == watchdog]
+    function, offset = _find_watchdog(napis, seen)
+    watchdog = function if watchdog is None else watchdog
+    used = np.flatnonzero(per_cpu)
+    per_cpu = per_cpu[: used[-1] + 1 if len(used) else 0]
+    return Survey(counts, per_cpu, highest, napis, watchdog, offset)
 
 
 @jit_in_place

@@ -6,9 +6,14 @@ and the manifest out of it, the same for all of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from replay.ingest.points_order import in_order
 from replay.ingest.reconstruct_points import Points
 
 CLOCK_MONOTONIC = "CLOCK_MONOTONIC"
@@ -25,7 +30,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Recording:
-    """Tracepoints in time order, the names that their numbers stand for, and what was lost."""
+    """Tracepoints, the names that their numbers stand for, and what was lost."""
 
     points: Points  # at least one
     origin: int  # of the recording's clock, ns, at the trace's zero: the first point's time
@@ -39,3 +44,14 @@ class Recording:
     facts: dict[str, Any] = field(default_factory=dict)
     #: Lines for the summary on what this reader had to leave out, and how to record it next time.
     left_out: list[str] = field(default_factory=list)
+    runs: npt.NDArray[np.int64] | None = None  # numbers of points earlier than the one before
+
+    def blocks(self) -> Iterator[Points]:
+        """Yield all points in order of time, block by block; a block lasts until the next one."""
+        return in_order(self.points, self.runs)
+
+    @property
+    def duration(self) -> int:
+        """Nanoseconds from the first point up to and with the last."""
+        ends = np.append([] if self.runs is None else self.runs, len(self.points.time)) - 1
+        return int(self.points.time[ends.astype(np.int64)].max()) + 1

@@ -39,7 +39,7 @@ def sniff(path: str | os.PathLike[str]) -> str:
     place = Path(path)
     try:
         if place.is_dir():
-            raise TraceError(f"{place}: {_folder(place)}")
+            return _folder(place)
         if place.exists() and not place.is_file():
             raise TraceError(f"{place}: streams are not read yet; write it to a file first")
         with place.open("rb") as file:
@@ -54,26 +54,17 @@ def sniff(path: str | os.PathLike[str]) -> str:
     if head[:4] == PCAPNG_MAGIC:
         return "pcapng"
     if head[:8] in PERF_MAGICS:
-        return _perf(place, head)
+        return "perf"
     raise TraceError(f"{place}: {_refusal(head)}")
 
 
-def _perf(place: Path, head: bytes) -> str:
-    """Tell perf's file mode from its pipe mode by the header's size, 104 or 16 bytes."""
-    order = "little" if head[:8] == PERF_MAGICS[0] else "big"
-    if int.from_bytes(head[8:16], order) == 16:  # type: ignore[arg-type]
-        raise TraceError(
-            f"{place}: perf's pipe mode is not read yet; record with perf record -o FILE"
-        )
-    return "perf"
-
-
 def _folder(place: Path) -> str:
+    """Return what a folder holds: perf.data of `perf record --threads`, or refuse it."""
     if (place / "manifest.json").exists():
-        return "is a bundle already"
-    if (place / "data").exists():
-        return "a folder of perf record --threads is not read yet; record without --threads"
-    return f"is a folder; {_READ} is expected"
+        raise TraceError(f"{place}: is a bundle already")
+    if (place / "data").is_file() and sniff(place / "data") == "perf":
+        return "perf"
+    raise TraceError(f"{place}: is a folder; {_READ} is expected")
 
 
 def _refusal(head: bytes) -> str:

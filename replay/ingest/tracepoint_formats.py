@@ -65,14 +65,13 @@ def parse_format(system: str, text: str) -> Format | None:
 def read_formats(path: Path, section: bytes) -> dict[int, Format]:
     """Read the tracing-data section of a perf.data file: tracepoints by their number.
 
-    Raises TraceError where the section is cut, damaged, or of a machine of the other byte order.
+    Raises TraceError where the section is cut or damaged.
     """
     reader = _Reader(path, section)
     if reader.take(len(_MAGIC)) != _MAGIC:
         raise TraceError(f"{path}: its tracing data does not begin as such")
     reader.text()  # version
-    if reader.take(1) != b"\0":
-        raise TraceError(f"{path}: its tracing data is of a big-endian machine")
+    reader.order = "<" if reader.take(1) == b"\0" else ">"
     reader.take(1 + 4)  # sizeof(long), page size
     for expected in ("header_page", "header_event"):
         if reader.text() != expected:
@@ -96,6 +95,7 @@ class _Reader:
 
     def __init__(self, path: Path, data: bytes) -> None:
         self.path, self.data, self.place = path, data, 0
+        self.order = "<"
 
     def take(self, size: int) -> bytes:
         taken = self.data[self.place : self.place + size]
@@ -111,11 +111,11 @@ class _Reader:
         return self.take(end + 1 - self.place)[:-1].decode("utf-8", "replace")
 
     def count(self, most: int) -> int:
-        number: int = struct.unpack("<I", self.take(4))[0]
+        number: int = struct.unpack(self.order + "I", self.take(4))[0]
         if number > most:
             raise TraceError(f"{self.path}: its tracing data counts {number} of at most {most}")
         return number
 
     def block(self) -> bytes:
-        size: int = struct.unpack("<Q", self.take(8))[0]
+        size: int = struct.unpack(self.order + "Q", self.take(8))[0]
         return self.take(size)

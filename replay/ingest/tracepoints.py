@@ -10,12 +10,14 @@ import numpy.typing as npt
 from replay.ingest.reconstruct_points import Point
 from replay.ingest.tracepoint_formats import Field, Format
 
-#: Columns of a slot: each a field's offset (-1: it has none), size, signedness and kind of text.
+#: Rows of a slot, each a field: its offset (-1: it has none), bytes that are read, signedness, kind
+#: of text, bytes that it takes.
 OBJECT, VALUE, OTHER, DEVICE, COMM, HASH, HASH_IS_FLOW, MAC_VALID, MAC, PROTOCOL, NETWORK = range(
     11
 )
 TRANSPORT, TRANSPORT_VALID, PID = 11, 12, 13
 ROLES = 14
+COLUMNS = 5
 _WIDE = (OBJECT, VALUE, OTHER)  # may be addresses, times or counts of eight bytes
 
 #: system:event: (what it is, {role: the names its field has had}). A name that ends in ? may lack.
@@ -91,13 +93,14 @@ class Slots(NamedTuple):
 
     by_number: npt.NDArray[np.uint8]  # (65536,) slot of a tracepoint's number, 255 where unknown
     kind: npt.NDArray[np.int64]  # (slots,) Point
-    fields: npt.NDArray[np.int64]  # (slots, ROLES, 4)
+    fields: npt.NDArray[np.int64]  # (slots, ROLES, COLUMNS)
     needed: npt.NDArray[np.int64]  # (slots,) bytes that hold all fields
-    names: list[str]
 
 
-def choose_slots(formats: dict[int, Format]) -> tuple[Slots, list[str]]:
-    """Return the known tracepoints among `formats`, and those that lack a field they need."""
+def choose_slots(formats: dict[int, Format]) -> tuple[Slots, list[str], list[str]]:
+    """Return the known tracepoints among `formats`, their names by slot, and the names of those
+    that lack a field they need.
+    """
     by_number = np.full(1 << 16, 255, np.uint8)
     kinds, tables, needed = [], [], []
     names: list[str] = []
@@ -106,7 +109,7 @@ def choose_slots(formats: dict[int, Format]) -> tuple[Slots, list[str]]:
         if found.name not in KNOWN or len(names) == 255:
             continue
         point, wanted = KNOWN[found.name]
-        table = np.full((ROLES, 4), -1, np.int64)
+        table = np.full((ROLES, COLUMNS), -1, np.int64)
         end = 8
         complete = True
         for role, name in {**wanted, PID: "common_pid"}.items():
@@ -117,7 +120,7 @@ def choose_slots(formats: dict[int, Format]) -> tuple[Slots, list[str]]:
             # A system call's int argument is declared eight bytes wide; its upper half is noise.
             size = 4 if point == Point.EPOLL_WAIT else place.size
             signed = place.signed or point == Point.EPOLL_WAIT
-            table[role] = place.offset, size, signed, place.text
+            table[role] = place.offset, size, signed, place.text, place.size
             end = max(end, place.offset + place.size)
         if not complete:
             lacking.append(found.name)
@@ -131,10 +134,10 @@ def choose_slots(formats: dict[int, Format]) -> tuple[Slots, list[str]]:
         Slots(
             by_number,
             np.array(kinds, np.int64),
-            np.array(tables, np.int64).reshape(-1, ROLES, 4),
+            np.array(tables, np.int64).reshape(-1, ROLES, COLUMNS),
             np.array(needed, np.int64),
-            names,
         ),
+        names,
         lacking,
     )
 

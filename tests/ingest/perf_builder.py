@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdCompressor
+else:
+    from backports.zstd import ZstdCompressor
 
 IP, TID, TIME, ADDR, READ, CALLCHAIN, ID, CPU, PERIOD, STREAM_ID, RAW = (
     1 << bit for bit in range(11)
@@ -118,8 +124,9 @@ def format_text(event: str, number: int) -> str:
     return "\n".join([*lines, "", 'print fmt: "..."', ""])
 
 
-def record(event: str, number: int, tid: int, /, **values: int | str) -> bytes:
+def record(event: str, number: int, tid: int, /, order: str = "<", **values: int | str) -> bytes:
     """A tracepoint's raw record: common header, fields, then the texts that fields point to."""
+    turned = "little" if order == "<" else "big"
     places = _offsets(event)
     size = max(offset + width for _, offset, width in places.values())
     size += -size % 4
@@ -128,12 +135,12 @@ def record(event: str, number: int, tid: int, /, **values: int | str) -> bytes:
         declaration, offset, width = places[name]
         if isinstance(value, str) and "__data_loc" in declaration:
             text = value.encode() + b"\0"
-            struct.pack_into("<HH", raw, offset, size + len(texts), len(text))
+            struct.pack_into(order + "I", raw, offset, len(text) << 16 | size + len(texts))
             texts += text
         elif isinstance(value, str):
             raw[offset : offset + width] = value.encode()[:width].ljust(width, b"\0")
         else:
-            raw[offset : offset + width] = (value % (1 << 8 * width)).to_bytes(width, "little")
+            raw[offset : offset + width] = (value % (1 << 8 * width)).to_bytes(width, turned)
     return bytes(raw) + texts
 
 
@@ -148,10 +155,19 @@ class PerfBuilder:
     events: Sequence[str] = tuple(EVENTS)
     attr_size: int = 128
     features: dict[int, bytes] = field(default_factory=dict)
+    order: str = "<"  # of the machine that recorded
     records: list[bytes] = field(default_factory=list)
     tracing: bool = True
     edit_format: Callable[[str, str], str] = lambda _, text: text
     edit_tracing: Callable[[bytes], bytes] = lambda section: section
+
+    def pack(self, form: str, *values: int | bytes) -> bytes:
+        """struct.pack in the machine's byte order."""
+        return struct.pack(self.order + form, *values)
+
+    @property
+    def magic(self) -> bytes:
+        return b"PERFILE2" if self.order == "<" else b"2ELIFREP"
 
     def number(self, event: str) -> int:
         return 300 + list(EVENTS).index(event)
@@ -163,7 +179,7 @@ class PerfBuilder:
         self, event: str, time: int, cpu: int, tid: int, /, *, calls: int = 0, **values: int | str
     ) -> None:
         """Add one sample of a tracepoint."""
-        raw = record(event, self.number(event), tid, **values)
+        raw = record(event, self.number(event), tid, order=self.order, **values)
         self.raw_sample(time, cpu, tid, self.id(event), raw, calls)
 
     def raw_sample(
@@ -172,62 +188,67 @@ class PerfBuilder:
         kinds = self.sample_type
         body = b""
         for bit, part in (
-            (IDENTIFIER, struct.pack("<Q", identifier)),
-            (IP, struct.pack("<Q", 0xFFFF_8000_0000_0000)),
-            (TID, struct.pack("<II", tid, tid)),
-            (TIME, struct.pack("<Q", time)),
-            (ADDR, struct.pack("<Q", 1)),
-            (ID, struct.pack("<Q", identifier)),
-            (STREAM_ID, struct.pack("<Q", identifier)),
-            (CPU, struct.pack("<II", cpu, 0)),
-            (PERIOD, struct.pack("<Q", 1)),
+            (IDENTIFIER, self.pack("Q", identifier)),
+            (IP, self.pack("Q", 0xFFFF_8000_0000_0000)),
+            (TID, self.pack("II", tid, tid)),
+            (TIME, self.pack("Q", time)),
+            (ADDR, self.pack("Q", 1)),
+            (ID, self.pack("Q", identifier)),
+            (STREAM_ID, self.pack("Q", identifier)),
+            (CPU, self.pack("II", cpu, 0)),
+            (PERIOD, self.pack("Q", 1)),
             (READ, self._read()),
-            (CALLCHAIN, struct.pack(f"<Q{calls}Q", calls, *range(calls))),
+            (CALLCHAIN, self.pack(f"Q{calls}Q", calls, *range(calls))),
         ):
             body += part if kinds & bit else b""
         raw += b"\0" * (-(len(raw) + 4) % 8)
-        body += struct.pack("<I", len(raw)) + raw
+        body += self.pack("I", len(raw)) + raw
         self.add(9, body)
 
     def _read(self) -> bytes:
         times = 8 * bool(self.read_format & 1) + 8 * bool(self.read_format & 2)
         entry = 8 + 8 * bool(self.read_format & 4) + 8 * bool(self.read_format & 16)
         if self.read_format & 8:
-            return struct.pack("<Q", 3) + bytes(times + 3 * entry)
+            return self.pack("Q", 3) + bytes(times + 3 * entry)
         return bytes(times + entry)
 
     def add(self, kind: int, body: bytes) -> None:
         """Add any record."""
-        self.records.append(struct.pack("<IHH", kind, 0, 8 + len(body)) + body)
+        self.records.append(self.pack("IHH", kind, 0, 8 + len(body)) + body)
 
     def tail(self, time: int, cpu: int) -> bytes:
         """What ends every record that is no sample (sample_id_all), for the usual sample type."""
-        return struct.pack("<IIQIIQ", 1, 1, time, cpu, 0, self.id("napi:napi_poll"))
+        return self.pack("IIQIIQ", 1, 1, time, cpu, 0, self.id("napi:napi_poll"))
 
     def lost(self, time: int, cpu: int, records: int) -> None:
-        self.add(2, struct.pack("<QQ", 0, records) + self.tail(time, cpu))
+        self.add(2, self.pack("QQ", 0, records) + self.tail(time, cpu))
 
     def comm(self, tid: int, name: str) -> None:
         text = name.encode() + b"\0"
         text += b"\0" * (-len(text) % 8)
-        self.add(3, struct.pack("<II", tid, tid) + text + self.tail(0, 0))
+        self.add(3, self.pack("II", tid, tid) + text + self.tail(0, 0))
 
     def tracing_data(self) -> bytes:
         """The section that holds the formats."""
-        parts = [b"\x17\x08\x44tracing", b"0.6\0", b"\0\x08", struct.pack("<I", 4096)]
+        parts = [
+            b"\x17\x08\x44tracing",
+            b"0.6\0",
+            b"\0\x08" if self.order == "<" else b"\1\x08",
+            self.pack("I", 4096),
+        ]
         for name, text in ((b"header_page", _PAGE), (b"header_event", b"")):
-            parts += [name + b"\0", struct.pack("<Q", len(text)), text]
-        parts += [struct.pack("<I", 0)]
+            parts += [name + b"\0", self.pack("Q", len(text)), text]
+        parts += [self.pack("I", 0)]
         systems: dict[str, list[str]] = {}
         for event in self.events:
             systems.setdefault(event.split(":")[0], []).append(event)
-        parts.append(struct.pack("<I", len(systems)))
+        parts.append(self.pack("I", len(systems)))
         for system, events in systems.items():
-            parts += [system.encode() + b"\0", struct.pack("<I", len(events))]
+            parts += [system.encode() + b"\0", self.pack("I", len(events))]
             for event in events:
                 text = self.edit_format(event, format_text(event, self.number(event))).encode()
-                parts += [struct.pack("<Q", len(text)), text]
-        return self.edit_tracing(b"".join([*parts, struct.pack("<IIQ", 0, 0, 0)]))
+                parts += [self.pack("Q", len(text)), text]
+        return self.edit_tracing(b"".join([*parts, self.pack("IIQ", 0, 0, 0)]))
 
     def attrs(self) -> list[tuple[int, int, int, list[int]]]:
         """(type, config, sample_type, ids) of every event."""
@@ -235,34 +256,69 @@ class PerfBuilder:
             (2, self.number(event), self.sample_type, [self.id(event)]) for event in self.events
         ]
 
+    def attr(self, attr: tuple[int, int, int, list[int]]) -> bytes:
+        """One perf_event_attr."""
+        kind, config, sample_type, _ = attr
+        flags = (self.sample_id_all << 18) | (0 if self.clockid is None else 1 << 25)
+        bits = flags.to_bytes(8, "little")
+        if self.order == ">":  # bit fields begin at the other end of each byte
+            bits = bytes(int(f"{byte:08b}"[::-1], 2) for byte in bits)
+        head = self.pack("IIQQQQ", kind, self.attr_size, config, 1, sample_type, self.read_format)
+        whole = (head + bits).ljust(92, b"\0") + self.pack("i", self.clockid or 0)
+        return whole.ljust(self.attr_size, b"\0")[: self.attr_size]
+
+    def build_pipe(self) -> bytes:
+        """What perf writes where its output is a pipe."""
+        parts = [self.magic, self.pack("Q", 16)]
+        for bit, section in sorted(self.features.items()):
+            parts.append(self._record(80, self.pack("Q", bit) + section))
+        for attr in self.attrs():
+            ids = self.pack(f"{len(attr[3])}Q", *attr[3])
+            parts.append(self._record(64, self.attr(attr) + ids))
+        if self.tracing:
+            section = self.tracing_data()
+            section += b"\0" * (-len(section) % 8)
+            parts += [self._record(66, self.pack("I", len(section))), section]
+        return b"".join([*parts, *self.records])
+
+    def _record(self, kind: int, body: bytes) -> bytes:
+        return self.pack("IHH", kind, 0, 8 + len(body)) + body
+
+    def compressed(self, kind: int = 81, piece: int = 500) -> list[bytes]:
+        """The records as perf record -z writes them: one zstd stream, never ended, in pieces."""
+        compressor = ZstdCompressor()
+        records = b"".join(self.records)
+        made = []
+        for at in range(0, len(records), piece):
+            body = compressor.compress(records[at : at + piece], compressor.FLUSH_BLOCK)
+            if kind == 83:
+                body = self.pack("Q", len(body)) + body + b"\0" * (-len(body) % 8)
+            made.append(self._record(kind, body))
+        return made
+
     def build(self) -> bytes:
         """The whole file."""
         attrs = self.attrs()
-        ids = b"".join(struct.pack(f"<{len(a[3])}Q", *a[3]) for a in attrs)
+        ids = b"".join(self.pack(f"{len(a[3])}Q", *a[3]) for a in attrs)
         entry = self.attr_size + 16
         attrs_at = 104 + len(ids)
         data_at = attrs_at + entry * len(attrs)
         table, place = b"", 104
-        for kind, config, sample_type, own in attrs:
-            flags = (self.sample_id_all << 18) | (0 if self.clockid is None else 1 << 25)
-            attr = struct.pack(
-                "<IIQQQQQ", kind, self.attr_size, config, 1, sample_type, self.read_format, flags
-            ).ljust(92, b"\0")
-            attr = (attr + struct.pack("<i", self.clockid or 0)).ljust(self.attr_size, b"\0")
-            table += attr[: self.attr_size] + struct.pack("<QQ", place, 8 * len(own))
-            place += 8 * len(own)
+        for attr in attrs:
+            table += self.attr(attr) + self.pack("QQ", place, 8 * len(attr[3]))
+            place += 8 * len(attr[3])
         data = b"".join(self.records)
         features = dict(self.features)
         if self.tracing:
             features[1] = self.tracing_data()
         bits = [sum(1 << (b % 64) for b in features if b // 64 == word) for word in range(4)]
-        head = struct.pack(
-            "<8sQQQQQQQQ", b"PERFILE2", 104, entry, attrs_at, len(table), data_at, len(data), 0, 0
-        ) + struct.pack("<4Q", *bits)
+        head = self.pack(
+            "8sQQQQQQQQ", self.magic, 104, entry, attrs_at, len(table), data_at, len(data), 0, 0
+        ) + self.pack("4Q", *bits)
         at = data_at + len(data) + 16 * len(features)
         places, sections = b"", b""
         for bit in sorted(features):
-            places += struct.pack("<QQ", at, len(features[bit]))
+            places += self.pack("QQ", at, len(features[bit]))
             at += len(features[bit])
             sections += features[bit]
         return head + ids + table + data + places + sections
@@ -272,9 +328,9 @@ class PerfBuilder:
         return path
 
 
-def text_feature(text: str) -> bytes:
+def text_feature(text: str, order: str = "<") -> bytes:
     """A feature that is one string."""
-    return struct.pack("<I", 64) + text.encode().ljust(64, b"\0")
+    return struct.pack(order + "I", 64) + text.encode().ljust(64, b"\0")
 
 
 NAPI, TIMER_OFFSET, WATCHDOG, OTHER_FUNCTION = 0xFFFF_8881_0000_0000 - (1 << 64), 288, 77, 78

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.errors import TraceError
-from replay.ingest import tracepoint_decode
-from replay.ingest.perf_header import read_header
+from replay.ingest.perf_files import open_perf
 from replay.ingest.perf_points import PerfPoints, read_points
-from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, detail
+from replay.ingest.perf_samples import sample_layouts
+from replay.ingest.points_order import in_order
+from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, Points, detail
+from replay.ingest.tracepoint_decode import (
+    BAD_CPU,
+    BAD_SAMPLE,
+    BAD_TEXT,
+    BAD_THREAD,
+    BAD_TIME,
+    MANY_DEVICES,
+    MOST_DEVICES,
+)
 from replay.ingest.tracepoint_formats import read_formats
 from replay.ingest.tracepoints import choose_slots
 from tests.ingest import perf_builder as pb
@@ -25,14 +37,32 @@ PATH = Path("some.data")
 
 
 def read(data: bytes) -> PerfPoints:
-    header = read_header(PATH, data)
-    start, end = header.features[1]
-    slots, _ = choose_slots(read_formats(PATH, data[start:end]))
-    return read_points(PATH, np.frombuffer(data, np.uint8), header, slots)
+    folder = Path(tempfile.mkdtemp())
+    try:
+        path = folder / "some.data"
+        path.write_bytes(data)
+        files = open_perf(path)
+        slots, *_ = choose_slots(read_formats(PATH, bytes(files.header.features[1])))
+        return read_points(PATH, files.streams, sample_layouts(PATH, files.header.attrs), slots)
+    finally:
+        shutil.rmtree(folder)
 
 
 def rows(found: PerfPoints) -> list[tuple[int, ...]]:
-    return [tuple(int(column[i]) for column in found.points) for i in range(len(found.points.time))]
+    return [
+        tuple(int(column[i]) for column in block)
+        for block in in_order(found.points, found.runs)
+        for i in range(len(block.time))
+    ]
+
+
+def problems(builder: PerfBuilder) -> dict[int, int]:
+    """What is wrong with a recording's samples, once a good one has been added."""
+    builder.sample("irq:softirq_entry", 2, 0, 1, vec=3)
+    found = read(builder.build())
+    assert len(rows(found)) == 1
+    counts = found.tally.problems
+    return {int(problem): int(counts[problem]) for problem in np.flatnonzero(counts)}
 
 
 EXAMPLES: list[tuple[str, dict[str, Any], tuple[int, int, int, int, int]]] = [
@@ -144,7 +174,7 @@ def test_each_tracepoint_says_what_it_holds(
     device = NO_DEVICE if device < 0 else device
     assert rows(found) == [(0, 3, kind, device, 17, address, value, other)]
     assert found.origin == 10**9
-    assert found.slot_counts == {event: 1}
+    assert found.tally.slots.sum() == 1
     assert found.devices == ([fields.get("name", fields.get("dev_name"))] if device == 0 else [])
 
 
@@ -193,7 +223,7 @@ def test_samples_of_other_events_are_told_apart_by_their_id(
     builder.sample("irq:softirq_entry", 7, 2, 8, vec=3)
     found = read(builder.build())
     assert [row[0] for row in rows(found)] == [0, 2]
-    assert found.walked.counts[9] == 3
+    assert found.samples == 3
 
 
 def test_sample_types_that_cannot_be_told_apart_are_refused() -> None:
@@ -271,41 +301,46 @@ def test_unknown_tracepoints_are_counted_not_decoded() -> None:
 @pytest.mark.parametrize(
     ("event", "fields", "says"),
     [
-        ("sched:sched_switch", {"next_pid": -5, "prev_pid": 1}, "thread id outside"),
-        ("sched:sched_switch", {"next_pid": 1, "prev_pid": (1 << 22) + 1}, "thread id outside"),
-        ("sched:sched_wakeup", {"pid": -1}, "thread id outside"),
-        ("irq:softirq_entry", {"common_pid": -1}, "thread id outside"),
-        ("napi:napi_poll", {"dev_name": (1 << 16) * 60 + 4096}, "beyond the sample"),
+        ("sched:sched_switch", {"next_pid": -5, "prev_pid": 1}, BAD_THREAD),
+        (
+            "sched:sched_switch",
+            {"next_pid": 1, "prev_pid": (1 << 22) + 1},
+            BAD_THREAD,
+        ),
+        ("sched:sched_wakeup", {"pid": -1}, BAD_THREAD),
+        ("irq:softirq_entry", {"common_pid": -1}, BAD_THREAD),
+        ("napi:napi_poll", {"dev_name": (1 << 16) * 60 + 4096}, BAD_TEXT),
     ],
 )
-def test_damaged_samples_are_refused(event: str, fields: dict[str, Any], says: str) -> None:
+def test_damaged_samples_are_left_out(event: str, fields: dict[str, Any], says: int) -> None:
     builder = PerfBuilder()
     builder.sample(event, 1, 0, 1, **fields)
-    with pytest.raises(TraceError, match=says):
-        read(builder.build())
+    assert problems(builder) == {says: 1}
 
 
-def test_a_cpu_beyond_the_highest_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("time", "cpu", "says"),
+    [(1, 1 << 16, BAD_CPU), (1 << 63, 0, BAD_TIME)],
+)
+def test_a_cpu_or_time_that_cannot_be_is_left_out(time: int, cpu: int, says: int) -> None:
     builder = PerfBuilder()
-    builder.sample("irq:softirq_entry", 1, 1 << 16, 1, vec=3)
-    with pytest.raises(TraceError, match="CPU outside"):
-        read(builder.build())
+    builder.sample("irq:softirq_entry", time, cpu, 1, vec=3)
+    assert problems(builder) == {says: 1}
 
 
-def test_too_many_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracepoint_decode, "MOST_DEVICES", 8)
+def test_too_many_devices_are_left_out() -> None:
     builder = PerfBuilder()
-    for number in range(8):
+    for number in range(MOST_DEVICES + 3):
         builder.sample("net:netif_receive_skb", 1, 0, 1, name=f"dev{number}", len=1)
-    with pytest.raises(TraceError, match="device names"):
-        read(builder.build())
+    found = read(builder.build())
+    assert len(found.devices) == len(found.points.time) == MOST_DEVICES
+    assert found.tally.problems[MANY_DEVICES] == 3
 
 
-def test_a_sample_shorter_than_its_fields_is_refused() -> None:
+def test_a_sample_shorter_than_its_fields_is_left_out() -> None:
     builder = PerfBuilder()
     builder.raw_sample(1, 0, 1, 0, struct.pack("<H", builder.number("napi:napi_poll")) + bytes(10))
-    with pytest.raises(TraceError, match="shorter than its fields"):
-        read(builder.build())
+    assert problems(builder) == {BAD_SAMPLE: 1}
 
 
 @pytest.mark.parametrize(
@@ -327,16 +362,14 @@ def test_lengths_within_a_sample_are_bounded(sample_type: int, form: str, value:
     record = bytearray(builder.records[0])
     struct.pack_into(form, record, 56, value)  # after header, id, ip, tid, time, cpu and period
     builder.records[0] = bytes(record)
-    with pytest.raises(TraceError, match="shorter than its fields"):
-        read(builder.build())
+    assert problems(builder) == {BAD_SAMPLE: 1}
 
 
 @pytest.mark.parametrize("more", [0, pb.READ, pb.CALLCHAIN])
-def test_a_sample_that_ends_before_its_lengths_is_refused(more: int) -> None:
+def test_a_sample_that_ends_before_its_lengths_is_left_out(more: int) -> None:
     builder = PerfBuilder(sample_type=pb.USUAL | more, read_format=8)
     builder.add(9, bytes(48))
-    with pytest.raises(TraceError, match="shorter than its fields"):
-        read(builder.build())
+    assert problems(builder) == {BAD_SAMPLE: 1}
 
 
 def test_times_that_cannot_be_are_refused() -> None:
@@ -353,7 +386,7 @@ def test_times_that_cannot_be_are_refused() -> None:
 )
 def test_a_tracepoint_that_lacks_a_field_is_not_taken(before: str, after: str) -> None:
     builder = PerfBuilder(edit_format=lambda _, text: text.replace(before, after))
-    _, lacking = choose_slots(read_formats(PATH, builder.tracing_data()))
+    *_, lacking = choose_slots(read_formats(PATH, builder.tracing_data()))
     assert "napi:napi_poll" in lacking
 
 
@@ -415,3 +448,73 @@ def test_any_mixture_of_events_comes_out_whole(
     origin = expected[0][0] if expected else 0
     got = [(row[0] + origin, row[1], row[2], *row[5:]) for row in rows(found)]
     assert got == [(time, *rest) for time, _, *rest in expected]
+
+
+def shaped(tmp_path: Path, builder: PerfBuilder, shape: str) -> Path:
+    """The recording as a file, a pipe's output, compressed, or a folder of several files."""
+    place = tmp_path / shape
+    if shape == "folder":
+        place.mkdir()
+        records, builder.records = builder.records, builder.records[::3]
+        (place / "data").write_bytes(builder.build())
+        (place / "data.0").write_bytes(b"".join(records[1::3]))
+        builder.records = records[2::3]
+        (place / "data.10").write_bytes(b"".join(builder.compressed()))
+        (place / "data.txt").write_bytes(b"no records")
+        return place
+    if shape in ("81", "83", "pipe83"):
+        builder.records = builder.compressed(int(shape[-2:]))
+    place.write_bytes(builder.build_pipe() if shape.startswith("pipe") else builder.build())
+    return place
+
+
+SHAPES = ("file", "pipe", "81", "83", "pipe83", "folder")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("sample_type", "read_format", "calls"), LAYOUTS)
+def test_every_shape_of_a_recording_says_the_same(
+    tmp_path: Path, shape: str, order: str, sample_type: int, read_format: int, calls: int
+) -> None:
+    def recording(order: str) -> PerfBuilder:
+        builder = PerfBuilder(sample_type=sample_type, read_format=read_format, order=order)
+        for number, (event, fields, _) in enumerate(EXAMPLES * 3):
+            time = 10**9 + 1_000 * number - 2_500 * (number % 4)
+            builder.sample(event, time, number % 3, 17, calls=calls, **fields)
+        builder.comm(50, "napi/eth0-264")
+        if sample_type == pb.USUAL:
+            builder.lost(10**9 + 7, 2, 12)
+        return builder
+
+    expected = read(recording("<").build())
+    files = open_perf(shaped(tmp_path, recording(order), shape))
+    slots, *_ = choose_slots(read_formats(PATH, bytes(files.header.features[1])))
+    found = read_points(PATH, files.streams, sample_layouts(PATH, files.header.attrs), slots)
+    assert files.cut is None
+    assert found.samples == len(EXAMPLES) * 3
+    assert not found.tally.problems.any()
+    by_name = [
+        [(*row[:3], found.devices[row[3]] if row[3] != NO_DEVICE else None, *row[4:]) for row in it]
+        for it, found in ((rows(found), found), (rows(expected), expected))
+    ]
+    assert by_name[0] == by_name[1]
+    assert found.threads == expected.threads
+    assert found.losses == expected.losses
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=50)
+def test_runs_are_merged_as_a_stable_sort_would(data: st.DataObject) -> None:
+    times = np.array(data.draw(st.lists(st.integers(0, 30), max_size=60)), np.int64)
+    points = Points.empty(len(times))
+    for column in points:
+        column[:] = np.arange(len(times))
+    points.time[:] = times
+    runs = np.flatnonzero(np.diff(times) < 0) + 1
+    order = np.argsort(times, kind="stable")
+    blocks = [
+        [column.copy() for column in block] for block in in_order(points, runs.astype(np.int64))
+    ]
+    got = np.concatenate([block[5] for block in blocks]) if blocks else np.zeros(0)
+    assert got.tolist() == order.tolist()

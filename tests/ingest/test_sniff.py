@@ -19,6 +19,7 @@ from replay.ingest.sniff import sniff
         ("0a0d0d0a", "pcapng"),
         (b"PERFILE2\x68".hex() + "00" * 7, "perf"),
         (b"2ELIFREP".hex() + "00" * 7 + "68", "perf"),
+        (b"PERFILE2".hex() + "10" + "00" * 7, "perf"),
     ],
 )
 def test_formats_are_known_by_their_magic_whatever_their_name(
@@ -36,8 +37,6 @@ def test_formats_are_known_by_their_magic_whatever_their_name(
         (b"\x1f\x8b\x08\x00", "gzip is not read yet"),
         (b"\x28\xb5\x2f\xfd\x00", "zstd is not read yet"),
         (b"PERFFILE\x00\x00", "version 1"),
-        (b"PERFILE2" + (16).to_bytes(8, "little"), "pipe mode"),
-        (b"2ELIFREP" + (16).to_bytes(8, "big"), "pipe mode"),
         (b"\x17\x08\x44tracing", "trace.dat"),
         (b"\xd4\xc3", "is cut after 2 bytes"),
         (b"%PDF-1.4", r"is no pcap.*25 50 44 46"),
@@ -60,8 +59,10 @@ def test_folders_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="is a folder"):
         sniff(tmp_path)
     (tmp_path / "data").write_bytes(b"")
-    with pytest.raises(TraceError, match="--threads"):
+    with pytest.raises(TraceError, match="is empty"):
         sniff(tmp_path)
+    (tmp_path / "data").write_bytes(b"PERFILE2" + (104).to_bytes(8, "little"))
+    assert sniff(tmp_path) == "perf"
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(TraceError, match="bundle already"):
         sniff(tmp_path)

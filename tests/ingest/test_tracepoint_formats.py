@@ -70,7 +70,6 @@ def test_blocks_that_are_no_formats_are_stepped_over() -> None:
     ("begin", "says"),
     [
         (b"\x17\x08\x44tracinX", "does not begin"),
-        (b"\x17\x08\x44tracing0.6\0\1", "big-endian"),
         (b"\x17\x08\x44tracing0.6\0\0\x08\0\0\0\0header_cake\0", "lacks header_page"),
         (b"\x17\x08\x44tracing0.6", "cut"),
     ],
