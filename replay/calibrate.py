@@ -18,6 +18,7 @@ import numpy.typing as npt
 from replay.errors import TraceError
 from replay.host import GENERIC, Cost, Host
 from replay.intervals import Recorder, Timeline, latencies_of_interrupts, timeline
+from replay.recorded import with_recorded_nic
 from replay.trace.bundle import Trace
 from replay.trace.facts import number, numbers, table
 from replay.trace.schema import Cause, EventKind, PacketKind
@@ -65,7 +66,7 @@ def calibrate(trace: Trace) -> Host:
             f"{trace.name}: manifest.json: preemption = {preemption!r}"
             " is none of none, voluntary, full, lazy"
         )
-    return Host(
+    measured = Host(
         name=trace.name,
         threaded=bool(len(line.napi_threads)),
         preemption=preemption not in ("none", "voluntary"),
@@ -76,6 +77,7 @@ def calibrate(trace: Trace) -> Host:
         **constants,
         costs={name: estimate.cost for name, estimate in found.items()},
     )
+    return with_recorded_nic(measured, trace)[0]
 
 
 def recorder_of(trace: Trace) -> Recorder:

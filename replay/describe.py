@@ -14,6 +14,7 @@ from replay.islands import Island, Placement
 from replay.layout import VERIFICATION_KEY, Layout
 from replay.measured import Measurements, measured_ends
 from replay.placement import hashed_as_recorded
+from replay.recorded import recorded_layout
 from replay.scenario import Machine
 from replay.service import ServiceTimes
 from replay.trace.bundle import Trace
@@ -108,6 +109,11 @@ def assumptions(
         bare = sum(int(np.count_nonzero(flow < 0)) for flow in flows)
         if bare:
             notes.append(f"{bare:,} packets have no flow to hash: queue 0 takes them")
+    if layout is None and (recorded := recorded_layout(trace)) is not None:
+        notes.append(
+            f"queues as recorded: the table and key of {recorded.queues} receive queues say which"
+            " one takes a flow"
+        )
     if truth.policy is None:
         notes.append("the recording does not name its policy: there is no measured row")
     elif truth.policy.name not in truth.rows:
@@ -204,7 +210,9 @@ def methods(trace: Trace, truth: Measurements) -> list[str]:
         return []
     table = trace.outcomes.select(["method", "repetitions"]).to_pylist()
     ways = sorted({(line["method"], line["repetitions"]) for line in table})
-    return [f"measured: median of {times} repetitions, {way}" for way, times in ways]
+    return [
+        f"measured: median of {times} repetition{'s'[: times != 1]}, {way}" for way, times in ways
+    ]
 
 
 def losses(trace: Trace) -> list[str]:

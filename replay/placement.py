@@ -12,6 +12,7 @@ from replay.islands import Placement, beside_its_queue
 from replay.layout import VERIFICATION_KEY, Layout, parse_indirection
 from replay.mapped import changed, chunks, zeros
 from replay.places import Places
+from replay.recorded import recorded_key, recorded_layout, recorded_places
 from replay.trace.bundle import Trace
 
 Bools = npt.NDArray[np.bool_]
@@ -39,28 +40,24 @@ def lay_out(trace: Trace, queues: int | None, indirection: str | None) -> Layout
     return Layout(queues=queues, indirection=table, key=recorded_key(trace) or VERIFICATION_KEY)
 
 
-def recorded_key(trace: Trace) -> bytes | None:
-    """Return the RSS key of the recorded host; None where it is not known."""
-    said = trace.manifest.get("rss_key")
-    if not said:
-        return None
-    try:
-        return bytes.fromhex(str(said).replace(":", " "))
-    except ValueError:
-        raise TraceError(f"{trace.path}/manifest.json: rss_key is not hexadecimal") from None
-
-
 def queue_of_packets(trace: Trace, offer: Offered, layout: Layout | None) -> Int64s | None:
     """Return the queue of each received packet, shape (packets,); None where there is only one.
 
+    Without a layout it is the recorded one, or that to which the recorded NIC's table sent it.
     A packet of no flow (ARP, for one) is not hashed: queue 0 takes it. Raises TraceError where no
     packet has one.
     """
+    asked = layout is not None
     if layout is None:
-        return _recorded_queue(trace, offer)
+        seen = _recorded_queue(trace, offer)
+        layout = recorded_layout(trace) if seen is None else None
+        if layout is None:
+            return seen
     if layout.queues == 1:
         return None
     highest = _highest_flow(offer)
+    if highest < 0 and not asked:
+        return None
     if highest < 0:
         raise TraceError(f"{trace.name}: holds no flows to hash onto {layout.queues} queues")
     if highest >= trace.flows.num_rows:
@@ -97,11 +94,16 @@ def _highest_flow(offer: Offered) -> int:
 def place(trace: Trace, offer: Offered, layout: Layout | None, places: Places | None) -> Placement:
     """Return where each packet is received and served.
 
-    Without `places` each queue has a CPU and a worker of its own. Raises PolicyError, TraceError.
+    Without `places` each queue has a CPU and a worker of its own, or those that queues were seen
+    to share. Raises PolicyError, TraceError.
     """
     queue = queue_of_packets(trace, offer, layout)
     if layout is None and places is None:
-        return beside_its_queue(offer.workload, queue)
+        known = None if queue is None else recorded_layout(trace)
+        places = None if known is None else recorded_places(trace, known)
+        if places is None:
+            return beside_its_queue(offer.workload, queue)
+        layout = known
     queues = layout.queues if layout else 1 if queue is None else int(queue.max()) + 1
     topology = (places or Places()).topology(queues)
     worker = queue

@@ -13,6 +13,7 @@ from replay.host import GENERIC, Host, read_host
 from replay.islands import Island, Placement
 from replay.policy import BOUNDS, Policy, parse_policies
 from replay.policy.presets import ZERO_COST
+from replay.recorded import with_recorded_nic
 from replay.result import Kind
 from replay.trace.bundle import Trace
 
@@ -137,17 +138,23 @@ def choose_host(
 ) -> tuple[Host, list[str]]:
     """Return the host to replay on, and what must be said about it.
 
-    The one given; else one calibrated on the recording's events; else the generic one.
+    The one given; else one calibrated on the recording's events; else the generic one. The latter
+    two have the settings of the recorded NIC, where they are known.
     """
     if isinstance(given, Host):
         return given, []
     if given is not None:
         return read_host(given), []
+    notes = []
     if trace.events.num_rows:
         from replay.calibrate import calibrate
 
-        return calibrate(trace), []
-    return GENERIC, [
-        f"the recording holds no kernel events: costs are those of the host {GENERIC.name}"
-        f" ({GENERIC.about})"
-    ]
+        found = calibrate(trace)
+    else:
+        found = GENERIC
+        notes.append(
+            f"the recording holds no kernel events: costs are those of the host {GENERIC.name}"
+            f" ({GENERIC.about})"
+        )
+    found, settings = with_recorded_nic(found, trace)
+    return found, notes + settings

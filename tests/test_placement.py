@@ -13,10 +13,10 @@ from replay.placement import (
     lay_out,
     place,
     queue_of_packets,
-    recorded_key,
     worker_of_flows,
 )
 from replay.places import Places
+from replay.recorded import recorded_key
 from replay.trace import schema
 from replay.trace.bundle import Trace, write_trace
 from tests.tiny import FLOWS, HOST, tiny_trace

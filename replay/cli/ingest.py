@@ -19,7 +19,11 @@ class Compression(StrEnum):
 def ingest(
     source: Annotated[
         list[Path],
-        typer.Argument(help="perf.data, pcap or pcapng; told apart by content, not by name."),
+        typer.Argument(
+            help="perf.data, pcap or pcapng, or a bundle to add to; beside it results of mutilate,"
+            " wrk, wrk2, memtier, /proc/interrupts and ethtool -S before and after, ethtool -c -g"
+            " -l -x -i, napi-get. Told apart by content, not by name."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="NAME.trace", help="The bundle to write.")
@@ -33,12 +37,22 @@ def ingest(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Of perf.data: whose packets. Default: the busiest."),
+        typer.Option(
+            metavar="NAME",
+            help="Whose packets (of perf.data; default the busiest), interrupts and settings.",
+        ),
     ] = None,
     policy: Annotated[
         str | None,
         typer.Option(
             metavar="NAME[:key=value,...]", help="What the host ran under; see replay policies."
+        ),
+    ] = None,
+    outcome: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="POLICY[@RATE]=FILE",
+            help="A client's results or counters under another policy or rate; repeatable.",
         ),
     ] = None,
     compress: Annotated[
@@ -50,5 +64,13 @@ def ingest(
     from replay.ingest.ingest import ingest as read
 
     codec = compress and compress.value
-    summary = read(source, output, server=server, device=device, policy=policy, compress=codec)
+    summary = read(
+        source,
+        output,
+        server=server,
+        device=device,
+        policy=policy,
+        outcomes=outcome or (),
+        compress=codec,
+    )
     typer.echo(summary)

@@ -2,7 +2,17 @@
 
 from replay.host.costs import costs_of
 from replay.host.model import GENERIC, Cost, Host
-from replay.host.nics import NICS, with_nic
+from replay.host.nics import NICS, nic_of_driver, with_nic
 from replay.host.toml import read_host, write_host
 
-__all__ = ["GENERIC", "NICS", "Cost", "Host", "costs_of", "read_host", "with_nic", "write_host"]
+__all__ = [
+    "GENERIC",
+    "NICS",
+    "Cost",
+    "Host",
+    "costs_of",
+    "nic_of_driver",
+    "read_host",
+    "with_nic",
+    "write_host",
+]

@@ -114,6 +114,16 @@ NICS: dict[str, Nic] = {
 }
 
 
+#: NICs by the name of their Linux driver, where that is another one.
+_DRIVERS = {"mlx5_core": "mlx5", "virtio_net": "virtio"}
+
+
+def nic_of_driver(driver: str | None) -> str | None:
+    """Return the NIC of NICS that a Linux driver runs; None where it is not known."""
+    name = _DRIVERS.get(driver or "", driver)
+    return name if name in NICS else None
+
+
 def with_nic(host: Host, name: str) -> Host:
     """Return `host` with the NIC of that name. Raises PolicyError naming the nearest known."""
     nic = NICS.get(name)

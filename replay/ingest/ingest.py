@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from replay.errors import TraceError
 from replay.ingest.ingested import Ingested
-from replay.ingest.sniff import sniff
+from replay.ingest.sniff import ATTACHMENT, BUNDLE, CAPTURES, sniff
 from replay.policy import parse_policy
-from replay.trace.bundle import bundle_writer, write_manifest, write_table, write_trace
-from replay.trace.schema import TABLES
+from replay.trace.bundle import Trace, bundle_writer, open_trace, write_manifest, write_table
+from replay.trace.schema import TABLES, PacketKind
+from replay.units import SECOND
+
+#: Writes all tables but the outcomes into a bundle's folder; returns the rest of what was read.
+Writer = Callable[[Path], Ingested]
 
 
 @dataclass(frozen=True)
@@ -39,57 +45,170 @@ def ingest(
     server: str | None = None,
     device: str | None = None,
     policy: str | None = None,
+    outcomes: Sequence[str] = (),
     compress: str | None = None,
 ) -> Summary:
     """Read `sources` and write the bundle at `output`, complete or not at all.
 
-    `server` is as for read_capture, `device` as for read_perf; `policy` names what the host ran
-    under; `compress` is zstd, lz4 or None. Raises TraceError in one line where a source cannot be
-    read, or something stands at `output`, PolicyError for a policy that is none.
+    One of them is a recording, a capture, or a bundle to be added to; beside it may stand results
+    of clients, counters before and after, and settings of the device (see
+    replay.ingest.attachments), in any order.
+
+    `server` is as for read_capture, `device` as for read_perf, and whose settings are meant where
+    files tell of several; `policy` names what the host ran under; `outcomes` are results of other
+    policies and rates, each as replay.ingest.outcomes.parse_outcome reads it; `compress` is zstd,
+    lz4 or None. Raises TraceError in one line where a source cannot be read, or something stands at
+    `output`, PolicyError for a policy that is none.
     """
     facts = {} if policy is None else {"policy": parse_policy(policy).name}
-    if len(sources) != 1:
-        raise TraceError(
-            f"{len(sources)} sources: exactly 1 can be read for now; give each its own bundle"
-        )
     place = Path(output)
     if place.exists():  # said before the work, and by the writer again
         raise TraceError(f"{place}: already exists; name another bundle or remove it")
-    source = Path(sources[0])
-    if sniff(source) == "perf":
-        if server is not None:
-            raise TraceError(f"{source}: --server is for packet captures; this is perf.data")
-        read = _ingest_perf(source, place, device, facts, compress)
-    else:
-        if device is not None:
-            raise TraceError(f"{source}: --device is for perf.data; this is a packet capture")
-        read = _ingest_capture(source, place, server, facts, compress)
+    kinds = [(Path(source), sniff(source)) for source in sources]
+    beside = [path for path, kind in kinds if kind == ATTACHMENT]
+    recorded = [(path, kind) for path, kind in kinds if kind != ATTACHMENT]
+    if len(recorded) != 1:
+        raise TraceError(
+            f"{len(recorded)} recordings: exactly 1 can be read for now; give each its own bundle"
+        )
+    path, kind = recorded[0]
+    attach = _attacher(beside, outcomes, device)
+    write = _writer(path, kind, server, device, compress, attached=attach is not None)
+    with bundle_writer(place) as folder:
+        read = write(folder)
+        read.manifest.update(facts)
+        read = attach(folder, read) if attach else read
+        table = read.tables.get("outcomes", TABLES["outcomes"].empty_table())
+        write_table(folder, "outcomes", table, compress)
+        write_manifest(folder, read.manifest)
     return Summary(place, read.found, read.inferred, read.lost)
 
 
-def _ingest_perf(
-    source: Path, place: Path, device: str | None, facts: dict[str, str], compress: str | None
-) -> Ingested:
-    """Read perf.data and write its bundle."""
+def _writer(
+    path: Path,
+    kind: str,
+    server: str | None,
+    device: str | None,
+    compress: str | None,
+    *,
+    attached: bool,
+) -> Writer:
+    """Return what writes a recording of this kind. `attached`: files stand beside it.
+
+    Raises TraceError for options that are not for this kind, and for a file that is damaged at its
+    start.
+    """
+    if server is not None and kind not in CAPTURES:
+        raise TraceError(f"{path}: --server is for packet captures; this is {kind}")
+    if device is not None and kind in CAPTURES and not attached:
+        raise TraceError(f"{path}: --device is for perf.data; this is a packet capture")
+    if kind == BUNDLE:
+        if not attached:
+            raise TraceError(f"{path}: is a bundle already; name what to add to it")
+        return _bundle_writer(path, compress)
+    if kind in CAPTURES:
+        return _capture_writer(path, server, compress)
+    return _perf_writer(path, device, compress)
+
+
+def _perf_writer(path: Path, device: str | None, compress: str | None) -> Writer:
+    """Return what reads perf.data and writes its tables."""
     from replay.ingest.perf import read_perf  # here: each format pays for its own imports only
 
-    read = read_perf(source, device=device, facts=dict(facts))
-    write_trace(place, read.manifest, read.tables, compress)
-    return read
+    read = read_perf(path, device=device)
+
+    def write(folder: Path) -> Ingested:
+        _write_tables(folder, read, compress)
+        return read
+
+    return write
 
 
-def _ingest_capture(
-    source: Path, place: Path, server: str | None, facts: dict[str, str], compress: str | None
-) -> Ingested:
-    """Read a capture and write its bundle, while another thread hashes it."""
+def _capture_writer(path: Path, server: str | None, compress: str | None) -> Writer:
+    """Return what reads a capture and writes its tables, while another thread hashes it."""
     from replay.ingest.pcap import OpenCapture
 
-    capture = OpenCapture(source, server)
-    with ThreadPoolExecutor(1) as other:
-        entry = other.submit(capture.source)
-        read = capture.read()
-        with bundle_writer(place) as folder:
-            for name, schema in TABLES.items():
-                write_table(folder, name, read.tables.get(name, schema.empty_table()), compress)
-            write_manifest(folder, {"sources": [entry.result()], **read.manifest, **facts})
-    return read
+    capture = OpenCapture(path, server)
+
+    def write(folder: Path) -> Ingested:
+        with ThreadPoolExecutor(1) as other:
+            entry = other.submit(capture.source)
+            read = capture.read()
+            _write_tables(folder, read, compress)
+            return replace(read, manifest={"sources": [entry.result()], **read.manifest})
+
+    return write
+
+
+def _bundle_writer(path: Path, compress: str | None) -> Writer:
+    """Return what copies a bundle's tables, but for its outcomes."""
+    trace = open_trace(path)
+    manifest = {name: value for name, value in trace.manifest.items() if name != "format"}
+
+    def write(folder: Path) -> Ingested:
+        for name in TABLES:
+            if name == "outcomes":
+                continue
+            if compress is not None:
+                write_table(folder, name, getattr(trace, name), compress)
+            else:
+                shutil.copyfile(path / f"{name}.arrow", folder / f"{name}.arrow")
+        return Ingested({"outcomes": trace.outcomes}, manifest, [f"all of {path}"])
+
+    return write
+
+
+def _write_tables(folder: Path, read: Ingested, compress: str | None) -> None:
+    """Write all tables but the outcomes, which attachments may fill."""
+    for name, schema in TABLES.items():
+        if name != "outcomes":
+            write_table(folder, name, read.tables.get(name, schema.empty_table()), compress)
+
+
+def _attacher(
+    beside: Sequence[Path], outcomes: Sequence[str], device: str | None
+) -> Callable[[Path, Ingested], Ingested] | None:
+    """Return what adds the attachments to what was read; None where there are none.
+
+    They are read at once: what is wrong with one is said before long work.
+    """
+    if not beside and not outcomes:
+        return None
+    from replay.ingest.attach import conclude
+    from replay.ingest.attachments import read_attachment
+    from replay.ingest.outcomes import parse_outcome
+
+    files = [read_attachment(path) for path in beside]
+    asked = [one for text in outcomes for one in parse_outcome(text)]
+    others = [(read_attachment(one.path), one.policy, one.rate) for one in asked]
+
+    def attach(folder: Path, read: Ingested) -> Ingested:
+        told = conclude(
+            files,
+            others,
+            read.manifest,
+            before=read.tables.get("outcomes", TABLES["outcomes"].empty_table()),
+            device=device,
+            recorded_rate=lambda: _recorded_rate(folder, read.manifest),
+        )
+        entries = [it.entry for it in (*files, *(it for it, _, _ in others))]
+        known = [*read.manifest.get("sources", []), *entries]
+        return replace(
+            read,
+            tables={"outcomes": told.outcomes},
+            manifest={**read.manifest, **told.manifest, "sources": known},
+            found=[*read.found, *told.found],
+            inferred=[*read.inferred, *told.inferred],
+            lost=[*read.lost, *told.lost],
+        )
+
+    return attach
+
+
+def _recorded_rate(folder: Path, manifest: dict[str, Any]) -> float:
+    """Return the requests a second that the packets written to `folder` hold."""
+    requests = 0
+    for chunk in Trace(folder, {}).packets_by_chunk("kind"):
+        kinds = chunk.column("kind").to_numpy()
+        requests += int((kinds == PacketKind.REQUEST).sum())
+    return requests * SECOND / max(1, int(manifest.get("duration_ns") or 0))

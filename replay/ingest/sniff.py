@@ -17,6 +17,10 @@ PCAP_MAGICS = frozenset(
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 PERF_MAGICS = (b"PERFILE2", b"2ELIFREP")
 
+#: What else a source may be.
+CAPTURES = ("pcap", "pcapng")
+BUNDLE, ATTACHMENT = "bundle", "attachment"
+
 _READ = "pcap, pcapng or perf.data"
 _COMPRESSED = {
     b"\x1f\x8b": ("gzip", "gunzip"),
@@ -32,14 +36,16 @@ _FOREIGN = {
 
 
 def sniff(path: str | os.PathLike[str]) -> str:
-    """Return `pcap`, `pcapng` or `perf` for the file at `path`.
+    """Return `pcap`, `pcapng` or `perf` for the file at `path`, or `bundle` or `attachment`.
+
+    An attachment may stand beside a recording; see replay.ingest.attachments.
 
     Raises TraceError, in one line, for what is missing, empty, compressed, foreign or unsupported.
     """
     place = Path(path)
     try:
         if place.is_dir():
-            return _folder(place)
+            return BUNDLE if (place / "manifest.json").is_file() else _folder(place)
         if place.exists() and not place.is_file():
             raise TraceError(f"{place}: streams are not read yet; write it to a file first")
         with place.open("rb") as file:
@@ -55,13 +61,21 @@ def sniff(path: str | os.PathLike[str]) -> str:
         return "pcapng"
     if head[:8] in PERF_MAGICS:
         return "perf"
+    if _is_text(head):
+        from replay.ingest.attachments import is_attachment  # here: recordings do not pay for it
+
+        if is_attachment(place):
+            return ATTACHMENT
     raise TraceError(f"{place}: {_refusal(head)}")
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether a file may be a text, by its first bytes."""
+    return not any(byte < 32 and byte not in b"\t\n\f\r\x1b" for byte in head)
 
 
 def _folder(place: Path) -> str:
     """Return what a folder holds: perf.data of `perf record --threads`, or refuse it."""
-    if (place / "manifest.json").exists():
-        raise TraceError(f"{place}: is a bundle already")
     if (place / "data").is_file() and sniff(place / "data") == "perf":
         return "perf"
     raise TraceError(f"{place}: is a folder; {_READ} is expected")

@@ -59,8 +59,8 @@ def test_nothing_is_left_of_a_source_that_cannot_be_read(tmp_path: Path, capture
     before = sorted(tmp_path.iterdir())
     for sources, reason in (
         ([tmp_path / "bad.pcap"], "is no pcap, pcapng or perf.data"),
-        ([], "0 sources: exactly 1"),
-        ([capture, capture], "2 sources: exactly 1"),
+        ([], "0 recordings"),
+        ([capture, capture], "2 recordings"),
         ([tmp_path / "absent"], "No such file"),
     ):
         with pytest.raises(TraceError, match=reason):
@@ -102,6 +102,7 @@ def test_perf_is_read_by_its_own_reader(tmp_path: Path, monkeypatch: Any) -> Non
 
     monkeypatch.setattr(perf, "read_perf", read)
     summary = ingest([source], tmp_path / "out.trace", device="eth0", policy="base")
-    assert asked == {"path": source, "device": "eth0", "facts": {"policy": "base"}}
+    assert asked == {"path": source, "device": "eth0"}
+    assert open_trace(summary.path).manifest["policy"] == "base"
     assert summary.found == ["nothing"]
     assert len(open_trace(summary.path).packets) == 0

@@ -53,6 +53,36 @@ def test_what_cannot_be_read_is_refused_in_one_line(
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#type       avg     std     min     5th    10th    90th    95th    99th\n",
+        "Running 30s test @ http://127.0.0.1:80/\n",
+        "ALL STATS\n=====\nType         Ops/sec     Hits/sec\n",
+        '{"configuration": {}, "ALL STATS": {}}',
+        "           CPU0       CPU1\n 24:  1  0  IO-APIC   5-edge      eth0\n",
+        "1700000000.5\n           CPU0\n",
+        "NIC statistics:\n     rx_packets: 1\n",
+        "Coalesce parameters for eth0:\nAdaptive RX: off  TX: n/a\n",
+        '[ {\n "ifname": "eth0",\n "rx-usecs": 8 } ]',
+        "[{'id': 1, 'ifindex': 2, 'irq': 3}]",
+        "/sys/class/net/eth0/gro_flush_timeout:20000\n",
+    ],
+)
+def test_what_stands_beside_a_recording_is_known_by_content(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "any.name"
+    path.write_text(text)
+    assert sniff(path) == "attachment"
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{'a': 1}", "[" * 100_000, "{}", "plain text\n"])
+def test_other_texts_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "any.txt"
+    path.write_text(text)
+    with pytest.raises(TraceError, match="is no pcap"):
+        sniff(path)
+
+
 def test_folders_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="No such file"):
         sniff(tmp_path / "absent")
@@ -64,7 +94,6 @@ def test_folders_and_missing_files(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"PERFILE2" + (104).to_bytes(8, "little"))
     assert sniff(tmp_path) == "perf"
     (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(TraceError, match="bundle already"):
-        sniff(tmp_path)
+    assert sniff(tmp_path) == "bundle"
     with pytest.raises(TraceError, match="streams are not read"):
         sniff("/dev/null")
