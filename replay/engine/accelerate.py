@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
 from numba import njit, types
 from numba.core import codegen, compiler, config
 from numba.extending import intrinsic
@@ -146,6 +147,36 @@ def _sources_hash(hooks: str) -> str:
 def bit_length(value: int) -> int:
     """Return the number of bits of `value`, 0 to 2^53: the exponent of its exact float."""
     return int((np.float64(value).view(np.int64) >> 52) - 1022) if value > 0 else 0
+
+
+@jit_inline
+def at(index: int) -> Any:
+    """Return `index`, not negative, as numba need not ask whether it counts from an array's end."""
+    return np.uint64(index)
+
+
+def _prefetch() -> Any:
+    """Return a function (array, index): ask the CPU for an item that is soon to be read."""
+
+    def typed(typing: Any, array: Any, index: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data = arrays.make_array(array)(context, builder, arguments[0]).data
+            flag, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+            kind = ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag])
+            function = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
+            item = builder.bitcast(builder.gep(data, [arguments[1]]), pointer)
+            builder.call(function, [item, flag(1), flag(3), flag(1)])  # to write, near, data
+            return context.get_dummy_value()
+
+        return types.void(array, index), build
+
+    def interpreted(array: Any, index: int) -> None:
+        pass
+
+    return interpreted if settings.DISABLE_JIT else intrinsic(typed)
+
+
+prefetch = _prefetch()
 
 
 def array_at(dtype: Any) -> Any:

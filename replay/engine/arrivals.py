@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import jit_inline, jit_inside
-from replay.engine.followers import FOLLOWER, LINKS, NEXT, ROW, put
+from replay.engine.accelerate import at, jit_inline, jit_inside, prefetch
+from replay.engine.followers import FOLLOWER, LINKS, NEXT, ROW, TIME, put
 from replay.engine.heap import pop, push
 from replay.engine.packets import packets
 from replay.units import NEVER
@@ -17,69 +17,82 @@ def materialise(s: Any, k: Any, until: int) -> None:
 
     Safe as long as no response can be sent before `until`: only responses bring new arrivals.
     """
-    m = packets(k).memory
     while s.upcoming <= until:
-        time = s.upcoming
-        row = next_row(s, k)
-        m[k.when_at + s.known] = time
-        m[k.row_at + s.known] = row
-        m[k.service_at + s.known] = m[k.follower_at + FOLLOWER * row]
-        s.known += 1
+        arrive(s, k)
 
 
-@jit_inside
+@jit_inline
+def arrive(s: Any, k: Any) -> None:
+    """Let the next packet arrive."""
+    m = packets(k).memory
+    time = s.upcoming
+    row = next_row(s, k)
+    m[at(k.when_at + s.known)] = time
+    m[at(k.row_at + s.known)] = row
+    follower = k.follower_at + FOLLOWER * row
+    m[at(k.service_at + s.known)] = m[at(follower)]
+    s.known += 1
+    # who follows is needed at the response, and is anywhere in memory
+    prefetch(m, k.follower_at + FOLLOWER * (m[at(follower + LINKS)] & ROW))
+
+
+@jit_inline
 def next_row(s: Any, k: Any) -> int:
     """Return the row of the packet that arrives at `upcoming`, and look for the next."""
     m = packets(k).memory
-    if s.pending == 0:  # only before the first packet
+    if s.pending == 0:  # all who wait follow nobody, or were answered when nobody did
         _look_ahead(s, k)
-    row = m[k.heap_at + 1]
+    row = m[at(k.heap_at)]
     s.pending -= 1
     if s.pending > 0:
-        pop(m, k.heap_at, s.pending)
+        pop(m, k, s.pending)
     else:
         _look_ahead(s, k)
-    s.upcoming = m[k.heap_at] if s.pending > 0 else NEVER
+    s.upcoming = NEVER
+    if s.pending > 0:
+        s.upcoming = m[at(k.follower_at + FOLLOWER * m[at(k.heap_at)] + TIME)]
     return int(row)
 
 
 @jit_inline
 def _look_ahead(s: Any, k: Any) -> None:
-    """Empty buckets into the heap until it holds a packet or there are no more."""
+    """Empty buckets into the heap until it holds a packet or no bucket does."""
     m = packets(k).memory
-    while s.pending == 0 and s.emptied < k.buckets:
-        row = m[k.bucket_at + s.emptied] - 1
+    while s.pending == 0 and s.waiting > 0:
+        row = m[at(k.bucket_at + s.emptied)] - 1
         s.emptied += 1
         while row >= 0:
             follower = k.follower_at + FOLLOWER * row
-            push(m, k.heap_at, s.pending, m[follower + 1], row)
+            push(m, k, s.pending, m[at(follower + TIME)], row)
             s.pending += 1
-            row = (m[follower + LINKS] >> NEXT) - 1
+            s.waiting -= 1
+            row = (m[at(follower + LINKS)] >> NEXT) - 1
 
 
 @jit_inside
-def answer(s: Any, k: Any, row: int) -> None:
+def answer(s: Any, k: Any, row: int, now: int) -> None:
     """The response to packet `row` was sent: what follows it arrives after its think time."""
     m = packets(k).memory
-    child = m[k.follower_at + FOLLOWER * row + LINKS] & ROW
+    child = m[at(k.follower_at + FOLLOWER * row + LINKS)] & ROW
     while child > 0:
         follower = k.follower_at + FOLLOWER * child
-        sibling = m[follower + LINKS] >> NEXT
-        time = s.now + m[follower + 1]
+        sibling = m[at(follower + LINKS)] >> NEXT
+        time = now + m[at(follower + TIME)]
         if time < k.end:
+            m[at(follower + TIME)] = time
+            s.upcoming = min(s.upcoming, time)
             bucket = time >> k.bucket_shift
             if bucket < s.emptied:
-                push(m, k.heap_at, s.pending, time, child)
+                push(m, k, s.pending, time, child)
                 s.pending += 1
-                s.upcoming = min(s.upcoming, time)
             else:
-                m[follower + 1] = time
+                s.waiting += 1
                 put(m, follower, child, k.bucket_at + bucket)
         child = sibling
 
 
 @jit_inside
-def next_arrival(s: Any, k: Any) -> int:
-    """Return when the next packet arrives that the ring has not seen, as far as is known."""
+def next_arrival(s: Any, k: Any, head: int) -> int:
+    """Return when packet `head` arrives, as far as that is known."""
     p = packets(k)
-    return int(p.when[s.head] if s.head < s.known else s.upcoming)
+    return int(p.when[head] if head < s.known else s.upcoming)

@@ -10,7 +10,7 @@ from replay.engine.accelerate import jit_in_place, jit_inline
 from replay.engine.arrivals import materialise
 from replay.engine.causes import CAUSES, Causes
 from replay.engine.constants import new_constants
-from replay.engine.glide import glide, glide_with_causes
+from replay.engine.glide import glide
 from replay.engine.histogram import BUCKETS, Histogram
 from replay.engine.outcome import CpuTime, Outcome, Times
 from replay.engine.packets import Packets, new_packets
@@ -44,7 +44,10 @@ def _run(s: Any, k: Any) -> None:
     _begin(s, k)
     while not s.over:
         if k.glides:
-            glide(s, k)
+            if k.closed:
+                glide(s, k, causes=False, closed=True)
+            else:
+                glide(s, k, causes=False, closed=False)
         step(s, k)
     _end(s, k)
 
@@ -55,7 +58,10 @@ def _run_with_causes(s: Any, k: Any) -> None:
     _begin(s, k)
     while not s.over:
         if k.glides:
-            glide_with_causes(s, k)
+            if k.closed:
+                glide(s, k, causes=True, closed=True)
+            else:
+                glide(s, k, causes=True, closed=False)
         step(s, k)
     _end(s, k)
 
@@ -65,7 +71,7 @@ def _begin(s: Any, k: Any) -> None:
     """No request was served yet; the first packet may interrupt."""
     s.latency_low = NEVER
     if k.closed:
-        s.upcoming = k.first_arrival
+        s.upcoming, s.waiting = k.first_arrival, k.first_waiting
     refresh(s, k)
 
 

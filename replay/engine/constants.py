@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from replay.engine.followers import FOLLOWER, bucket_shift, buckets
-from replay.engine.heap import PAIR
 from replay.engine.histogram import BUCKETS, MAX_BITS
 from replay.engine.tally import KINDS, MOST_SERVED, RECORD, SERVED, STRIDE
 from replay.engine.workload import Workload
@@ -88,11 +87,13 @@ CONSTANTS = np.dtype(
             "row_at",
             # the workload's packets, and those whose time is known (see followers.py)
             "follower_at",
-            "heap_at",
+            "heap_at",  # from the end of `row`: a row is there once it is known, or in the heap
             "bucket_at",
             "bucket_shift",
             "buckets",
+            # of the packets that follow nobody, when the first arrives, and how many there are
             "first_arrival",
+            "first_waiting",
         ]
     ]
 )
@@ -140,7 +141,7 @@ def new_constants(
 def _glides(k: np.record) -> bool:
     """Return whether `glide` can replay cycles of this scenario."""
     lanes = 5  # `drain` looks at four packets before it asks how many are allowed
-    plain = not (k.closed or k.times) and k.epoll_timeout < 0
+    plain = not k.times and k.epoll_timeout < 0
     deferred = k.defer > 0 and k.timeout > 0
     suspends = k.prefer and k.suspend > 0 and k.usecs == 0 and deferred and k.budget >= lanes
     longest = k.poll + k.weight * k.packet
@@ -153,6 +154,7 @@ def _glides(k: np.record) -> bool:
         and k.rx_delay >= 0
         and k.rx_frames == 0
         and k.weight >= lanes
+        and k.ring >= max(k.weight, suspends * k.budget)
         and k.preemption
         and k.poll > 0
         and k.end < 1 << MAX_BITS
@@ -187,9 +189,9 @@ def _lay_out(k: np.record, packets: int) -> None:
         "service": closed,
         "row": closed,
         "follower": FOLLOWER * closed,
-        "heap": PAIR * closed,
         "bucket": int(k.buckets),
     }
     for name, size in sizes.items():
         k[f"{name}_at"] = k.memory_size
         k.memory_size += size
+    k.heap_at = k.row_at + closed - 1

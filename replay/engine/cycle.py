@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from replay.engine.accelerate import jit_inline
-from replay.engine.packets import at, packets
+from replay.engine.accelerate import at, jit_inline, jit_inside
+from replay.engine.arrivals import arrive, next_arrival
+from replay.engine.packets import packets
 from replay.engine.tally import COALESCING, CPU, TIMER, note
 from replay.engine.workload import Int64s
 from replay.units import NEVER
@@ -37,10 +38,11 @@ class Cycle(NamedTuple):
     why: int  # the cause of what this interrupt ends
     why_at: int
     gro_batch: int
+    closed: bool
 
 
 @jit_inline
-def new_cycle(s: Any, k: Any, limit: int, causes: bool) -> Cycle:
+def new_cycle(s: Any, k: Any, limit: int, causes: bool, closed: bool) -> Cycle:
     """Return the cycle of napi_watchdog where the policy defers, of the device's otherwise."""
     p = packets(k)
     deferred = k.defer > 0
@@ -63,6 +65,7 @@ def new_cycle(s: Any, k: Any, limit: int, causes: bool) -> Cycle:
         TIMER if deferred else COALESCING,
         k.why_at,
         k.gro_batch,
+        closed,
     )
 
 
@@ -78,10 +81,42 @@ def note_all(s: Any, c: Cycle, why: Any, t: int, first: int, beyond: int) -> Non
 
 
 @jit_inline
-def drain(c: Cycle, t: int, head: int, weight: int) -> tuple[bool, int, int, int]:
+def following(s: Any, c: Cycle, head: int) -> int:
+    """Return when packet `head` arrives, as far as that is known."""
+    if c.closed and head == s.known:
+        return int(s.upcoming)
+    return int(c.when[at(head)])
+
+
+@jit_inline
+def drain(s: Any, k: Any, c: Cycle, t: int, head: int, weight: int) -> tuple[bool, int, int, int]:
     """Take packets from `head` on, in a poll that looks at the ring at `t`.
 
     Returns whether they were fewer than `weight`, the time and the head then, and the requests.
+    """
+    if c.closed:
+        return drain_answers(s, k, t, head, weight)
+    return _drain(c, t, head, weight)
+
+
+@jit_inside
+def drain_answers(s: Any, k: Any, t: int, head: int, weight: int) -> tuple[bool, int, int, int]:
+    """The same where packets follow responses: until the poll ends, nobody sends one."""
+    p = packets(k)
+    found, last = 0, head + weight
+    while head < last and next_arrival(s, k, head) <= t:
+        if head == s.known:
+            arrive(s, k)
+        t += k.packet
+        found += p.service[at(head)] >= 0
+        head += 1
+    return head < last, t, head, found
+
+
+@jit_inline
+def _drain(c: Cycle, t: int, head: int, weight: int) -> tuple[bool, int, int, int]:
+    """The same where all arrivals are known.
+
     How many packets a poll finds cannot be foreseen: the first few are counted without branches.
     """
     each = c.packet
@@ -111,13 +146,15 @@ def drain(c: Cycle, t: int, head: int, weight: int) -> tuple[bool, int, int, int
 
 
 @jit_inline
-def interrupt(s: Any, c: Cycle, due: int, head: int) -> tuple[bool, int, int, int, int]:
+def interrupt(s: Any, k: Any, c: Cycle, due: int, head: int) -> tuple[bool, int, int, int, int]:
     """Run the interrupt that is due and NAPI, unless that is unusual.
 
     Returns whether it was done, its end, when the next is due, the head and the requests found.
     """
-    fewer, t, packet, found = drain(c, due + c.before, head, c.weight)
-    next_due = max(t + c.pause, c.when[at(packet)] + c.delay) + c.latency
+    if c.closed and due == c.limit:  # no interrupt: a response may be sent before any poll
+        return False, due, due, head, 0
+    fewer, t, packet, found = drain(s, k, c, due + c.before, head, c.weight)
+    next_due = max(t + c.pause, following(s, c, packet) + c.delay) + c.latency
     next_due = min(next_due, c.limit)
     end = t + c.after
     if not fewer or packet == head or end > next_due:
@@ -132,11 +169,11 @@ def interrupt(s: Any, c: Cycle, due: int, head: int) -> tuple[bool, int, int, in
 
 @jit_inline
 def disturbed(
-    s: Any, c: Cycle, now: int, until: int, due: int, head: int, ready: int, irqs: int
+    s: Any, k: Any, c: Cycle, now: int, until: int, due: int, head: int, ready: int, irqs: int
 ) -> tuple[int, int, int, int, int, int]:
     """Work until `until`, which each interrupt moves; where one is unusual, it stays past `due`."""
     while until > due:
-        usual, end, next_due, packet, found = interrupt(s, c, due, head)
+        usual, end, next_due, packet, found = interrupt(s, k, c, due, head)
         if not usual:
             break
         until += end - due
@@ -180,11 +217,11 @@ def look(
     Returns whether that was undisturbed, when it ends, the next due, head, requests. The caller
     accounts from s.now and s.head on.
     """
-    fewer, t, one, found = drain(c, now + k.busy_poll, head, k.budget)
+    fewer, t, one, found = drain(s, k, c, now + k.busy_poll, head, k.budget)
     first_end = t
     usual = fewer and t <= due
     watchdog = min(t + c.pause + c.latency, c.limit)
-    fewer, t, two, more = drain(c, t + k.timer_start + k.busy_poll, one, k.budget)
+    fewer, t, two, more = drain(s, k, c, t + k.timer_start + k.busy_poll, one, k.budget)
     usual = usual and fewer and t <= watchdog
     watchdog = min(t + c.pause + c.latency, c.limit)
     found += more
@@ -194,7 +231,7 @@ def look(
     softirq = 0
     resumes = found == 0
     if resumes:  # napi_resume_irqs
-        fewer, t, three, found = drain(c, end + k.poll, two, c.weight)
+        fewer, t, three, found = drain(s, k, c, end + k.poll, two, c.weight)
         usual = usual and fewer and t <= watchdog
         watchdog = min(t + c.pause + c.latency, c.limit)
         count -= three == two

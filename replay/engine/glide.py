@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import jit_inline, jit_inside
-from replay.engine.cycle import disturbed, interrupt, look, new_cycle, skip_empty
-from replay.engine.packets import at, packets
+from replay.engine.accelerate import at, jit_inline
+from replay.engine.arrivals import answer, materialise
+from replay.engine.cycle import disturbed, following, interrupt, look, new_cycle, skip_empty
+from replay.engine.packets import packets
 from replay.engine.ring import refresh
 from replay.engine.state import (
     ASLEEP,
@@ -54,13 +55,18 @@ def _usual(s: Any, k: Any) -> bool:
 
 
 @jit_inline
-def _limit(s: Any, k: Any) -> int:
-    """Return a time before the end, before the ring can be full and before NAPI is throttled."""
-    p = packets(k)
-    beyond = min(s.head + k.ring, s.known - 1 - k.weight - k.busy * (2 * k.budget + _LANES))
-    if beyond < s.head:
-        return -1
-    limit = min(k.end, p.when[beyond]) - 1
+def _limit(s: Any, k: Any, closed: bool) -> int:
+    """Return a time before the end, and of the packets, and before NAPI is throttled.
+
+    The ring is never full: a poll that leaves it empty takes fewer packets than it has room for.
+    """
+    limit = k.end - 1
+    if not closed:
+        p = packets(k)
+        beyond = s.known - 1 - k.weight - k.busy * (2 * k.budget + _LANES)
+        if beyond < s.head:
+            return -1
+        limit = min(limit, p.when[beyond] - 1)
     if k.threaded:
         window = s.now // k.rt_period
         if window != s.rt_window:
@@ -70,30 +76,24 @@ def _limit(s: Any, k: Any) -> int:
     return int(limit)
 
 
-@jit_inside
-def glide(s: Any, k: Any) -> None:
-    """Replay cycles where nobody asks for causes."""
-    _glide(s, k, False)
-
-
-@jit_inside
-def glide_with_causes(s: Any, k: Any) -> None:
-    """Replay cycles, and note why each request waited."""
-    _glide(s, k, True)
-
-
 @jit_inline
-def _glide(s: Any, k: Any, causes: bool) -> None:
-    """Replay cycle after cycle from a sleep or a call of epoll_wait up to an unusual step."""
+def glide(s: Any, k: Any, causes: bool, closed: bool) -> None:
+    """Replay cycle after cycle from a sleep or a call of epoll_wait up to an unusual step.
+
+    With `causes`, note why each request waited. `closed`: whether arrivals follow responses.
+    """
+    if closed and (s.stage == ASLEEP or s.stage == CALLING):
+        materialise(s, k, s.now)
+        refresh(s, k)
     if not _usual(s, k):
         return
-    limit = _limit(s, k)
+    limit = _limit(s, k, closed)
     if s.now > limit:
         return
     p = packets(k)
     when, service, memory = p.when, p.service, p.memory
     deferred, looks = k.defer > 0, k.busy != 0
-    c = new_cycle(s, k, limit, causes)
+    c = new_cycle(s, k, limit, causes, closed)
     s.polled_at = -1
     transmit, event_cost, epoll, wake = k.transmit, k.event, k.epoll, k.wake
     sleep, idle, first_transmit = k.sleep, k.idle, k.transmit + k.notify
@@ -104,6 +104,8 @@ def _glide(s: Any, k: Any, causes: bool) -> None:
     now, stage = s.now, s.stage
     until = now + s.left
     due = min(s.irq_at, s.timer, limit)
+    if closed and not deferred:
+        due = min(due, s.upcoming + c.delay + c.latency)
     head, serving, ready, batch = s.head, s.serving, s.ready, 0
     sending = transmit
     total, low, high = 0, s.latency_low, s.latency_high
@@ -126,7 +128,7 @@ def _glide(s: Any, k: Any, causes: bool) -> None:
                 if looks:
                     break
                 now, until, due, head, ready, irqs = disturbed(
-                    s, c, now, until, due, head, ready, irqs
+                    s, k, c, now, until, due, head, ready, irqs
                 )
                 if until > due:
                     break
@@ -135,7 +137,7 @@ def _glide(s: Any, k: Any, causes: bool) -> None:
                 stage, until = DOZING, now + sleep
                 if until > due:
                     now, until, due, head, ready, irqs = disturbed(
-                        s, c, now, until, due, head, ready, irqs
+                        s, k, c, now, until, due, head, ready, irqs
                     )
                     if until > due:
                         break
@@ -144,9 +146,10 @@ def _glide(s: Any, k: Any, causes: bool) -> None:
         if asleep:
             stage, until = ASLEEP, now
             while ready == 0:
-                if deferred and when[at(head)] > due + c.before:
-                    now, due = skip_empty(s, k, c, now, due, when[at(head)])
-                usual, end, next_due, packet, found = interrupt(s, c, due, head)
+                first = following(s, c, head)
+                if deferred and first > due + c.before:
+                    now, due = skip_empty(s, k, c, now, due, first)
+                usual, end, next_due, packet, found = interrupt(s, k, c, due, head)
                 if not usual:
                     break
                 slept += due - now
@@ -159,7 +162,7 @@ def _glide(s: Any, k: Any, causes: bool) -> None:
             stage, until = WAKING, now + wake
             if until > due:
                 now, until, due, head, ready, irqs = disturbed(
-                    s, c, now, until, due, head, ready, irqs
+                    s, k, c, now, until, due, head, ready, irqs
                 )
                 if until > due:
                     break
@@ -173,7 +176,9 @@ def _glide(s: Any, k: Any, causes: bool) -> None:
         batch, ready = ready, 0
         served += batch
         if until > due:
-            now, until, due, head, ready, irqs = disturbed(s, c, now, until, due, head, ready, irqs)
+            now, until, due, head, ready, irqs = disturbed(
+                s, k, c, now, until, due, head, ready, irqs
+            )
             if until > due:
                 break
         now = until
@@ -187,7 +192,7 @@ def _glide(s: Any, k: Any, causes: bool) -> None:
                 stage, until = SUSPENDING, now + k.timer_start
                 if until > due:
                     now, until, due, head, ready, irqs = disturbed(
-                        s, c, now, until, due, head, ready, irqs
+                        s, k, c, now, until, due, head, ready, irqs
                     )
                     if until > due:
                         break
@@ -202,21 +207,27 @@ def _glide(s: Any, k: Any, causes: bool) -> None:
             begun, done = now, now + value
             until = done + sending
             app += value + sending
-            if until > due:
+            if closed or until > due:
                 if done > due:
                     now, done, due, head, ready, irqs = disturbed(
-                        s, c, now, done, due, head, ready, irqs
+                        s, k, c, now, done, due, head, ready, irqs
                     )
                     if done > due:
                         stage, until = SERVING, done
                         s.begun = begun
                         app -= sending
                         break
+                if closed:
+                    if s.upcoming <= done:
+                        materialise(s, k, done)
+                    answer(s, k, memory[at(k.row_at + serving)], done)
+                    if not deferred:
+                        due = min(due, s.upcoming + c.delay + c.latency)
                 until = done + sending
                 now = done
                 if until > due:
                     now, until, due, head, ready, irqs = disturbed(
-                        s, c, now, until, due, head, ready, irqs
+                        s, k, c, now, until, due, head, ready, irqs
                     )
             latency = done - when[at(serving)]
             memory[at(latency_at + bucket_within(latency))] += 1

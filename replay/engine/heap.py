@@ -1,16 +1,16 @@
-"""A heap of packets by the time they arrive, those of equal times by row.
+"""A heap of rows by the time they arrive, those of equal times by row.
 
-Each node has four below it, beside each other.
+Each node has four below it, beside each other. Nodes follow each other downwards from `heap_at`.
+The times are where followers.py has them.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import jit_inline
+from replay.engine.accelerate import at, jit_inline
+from replay.engine.followers import FOLLOWER, TIME
 from replay.engine.workload import Int64s
-
-PAIR = 2  # numbers of a packet in the heap: its time, its row
 
 
 @jit_inline
@@ -20,38 +20,42 @@ def _before(time: int, row: int, other_time: int, other_row: int) -> Any:
 
 
 @jit_inline
-def push(memory: Int64s, heap_at: int, size: int, time: int, row: int) -> None:
-    """Put (time, row) into the heap of `size` packets."""
-    hole = size
-    while hole > 0:
-        above = (hole - 1) >> 2
-        pair = heap_at + PAIR * above
-        if not _before(time, row, memory[pair], memory[pair + 1]):
-            break
-        memory[heap_at + PAIR * hole] = memory[pair]
-        memory[heap_at + PAIR * hole + 1] = memory[pair + 1]
-        hole = above
-    memory[heap_at + PAIR * hole] = time
-    memory[heap_at + PAIR * hole + 1] = row
+def _time(memory: Int64s, k: Any, row: int) -> int:
+    """Return when a row arrives."""
+    return int(memory[at(k.follower_at + FOLLOWER * row + TIME)])
 
 
 @jit_inline
-def pop(memory: Int64s, heap_at: int, size: int) -> None:
-    """Remove the first of `size` + 1 packets: the last one sinks from its place."""
-    last = heap_at + PAIR * size
-    time, row = memory[last], memory[last + 1]
+def push(memory: Int64s, k: Any, size: int, time: int, row: int) -> None:
+    """Put `row`, which arrives at `time`, into the heap of `size` rows."""
+    hole = size
+    while hole > 0:
+        above = (hole - 1) >> 2
+        other = memory[at(k.heap_at - above)]
+        if not _before(time, row, _time(memory, k, other), other):
+            break
+        memory[at(k.heap_at - hole)] = other
+        hole = above
+    memory[at(k.heap_at - hole)] = row
+
+
+@jit_inline
+def pop(memory: Int64s, k: Any, size: int) -> None:
+    """Remove the first of `size` + 1 rows: the last one sinks from its place."""
+    row = memory[at(k.heap_at - size)]
+    time = _time(memory, k, row)
     hole, below = 0, 1
     while below < size:
-        first = heap_at + PAIR * below
-        least = first
-        for other in range(first + PAIR, min(first + 4 * PAIR, last), PAIR):
-            if _before(memory[other], memory[other + 1], memory[least], memory[least + 1]):
-                least = other
-        if not _before(memory[least], memory[least + 1], time, row):
+        least, first = below, memory[at(k.heap_at - below)]
+        earliest = _time(memory, k, first)
+        for other in range(below + 1, min(below + 4, size)):
+            next_row = memory[at(k.heap_at - other)]
+            next_time = _time(memory, k, next_row)
+            if _before(next_time, next_row, earliest, first):
+                least, first, earliest = other, next_row, next_time
+        if not _before(earliest, first, time, row):
             break
-        memory[heap_at + PAIR * hole] = memory[least]
-        memory[heap_at + PAIR * hole + 1] = memory[least + 1]
-        hole = (least - heap_at) // PAIR
+        memory[at(k.heap_at - hole)] = first
+        hole = least
         below = 4 * hole + 1
-    memory[heap_at + PAIR * hole] = time
-    memory[heap_at + PAIR * hole + 1] = row
+    memory[at(k.heap_at - hole)] = row

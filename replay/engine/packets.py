@@ -23,12 +23,6 @@ class Packets(NamedTuple):
 
 
 @jit_inline
-def at(index: int) -> Any:
-    """Return `index`, not negative, as numba need not ask whether it counts from an array's end."""
-    return np.uint64(index)
-
-
-@jit_inline
 def packets(k: Any) -> Packets:
     """Return the arrays of a replay. Its caller holds them: here only their addresses are known.
 
@@ -57,7 +51,7 @@ def new_packets(workload: Workload, k: np.record) -> Packets:
         offered = len(workload.arrival_ns)
         when = memory[k.when_at :][:offered]
         service = memory[k.service_at :][:offered]
-        k.first_arrival = plan(workload, memory, k)
+        k.first_arrival, k.first_waiting = plan(workload, memory, k)
     arrays = Packets(
         np.ascontiguousarray(when, np.int64),
         np.ascontiguousarray(service, np.int64),

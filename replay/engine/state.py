@@ -79,6 +79,7 @@ STATE = np.dtype(
             # closed arrivals
             "upcoming",  # when the next packet arrives that is not known before that
             "pending",  # size of the heap of arrivals to come
+            "waiting",  # packets in the buckets
             "emptied",  # buckets before this one were emptied into the heap
             # glide
             "polled_at",  # when the last poll ended; -1: none

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from replay.engine.accelerate import bit_length, jit_inline, jit_inside
+from replay.engine.accelerate import at, bit_length, jit_inline, jit_inside
 from replay.engine.causes import CAUSES
 from replay.engine.histogram import BUCKETS, MAX_BITS, SUB_BITS
-from replay.engine.packets import at, packets
+from replay.engine.packets import packets
 
 KINDS = len(CAUSES)
 COALESCING, TIMER, CPU, RING, WAKEUP, QUEUEING, SERVICE = range(KINDS)

@@ -251,7 +251,7 @@ def _sent(s: Any, k: Any) -> None:
     s.served += 1
     s.serving = packet + 1
     if k.closed:
-        answer(s, k, p.memory[k.row_at + packet])
+        answer(s, k, p.memory[k.row_at + packet], s.now)
         s.quiet = min(s.quiet, s.upcoming - 1)
     s.stage, s.left = SENDING, k.transmit + s.notify
     s.notify = 0
@@ -275,7 +275,7 @@ def _busy_loop(s: Any, k: Any) -> None:
                 return
             if s.now == before and s.ready == 0 and k.usecs > 0:
                 # polling for free: look again when something can have changed
-                work(s, k, KERNEL, max(0, min(limit, next_arrival(s, k)) - s.now))
+                work(s, k, KERNEL, max(0, min(limit, next_arrival(s, k, s.head)) - s.now))
         else:
             if k.prefer:
                 s.prefer_bit = 1
@@ -309,7 +309,7 @@ def _skip_empty_polls(s: Any, k: Any, limit: int) -> None:
     p = packets(k)
     if k.busy_poll == 0:
         return
-    until = min(limit, next_arrival(s, k))
+    until = min(limit, next_arrival(s, k, s.head))
     polls = min((until - s.now - 1) // k.busy_poll, (min(s.due, k.end) - s.now) // k.busy_poll)
     if polls > 0:
         spend(s, k, KERNEL, s.now + polls * k.busy_poll)

@@ -73,7 +73,14 @@ def long_workloads(draw: st.DrawFn) -> Workload:
     arrival = np.cumsum(random.exponential(gap, packets)).astype(np.int64)
     requests = random.random(packets) < draw(st.sampled_from([1, 0.9, 0.5]))
     service = np.where(requests, random.integers(0, 1_000, packets), -1).astype(np.int64)
-    return Workload(arrival, service, int(arrival[-1]) + draw(st.sampled_from([-gap, 100_000])))
+    end = int(arrival[-1]) + draw(st.sampled_from([-gap, 100_000]))
+    connections = draw(st.sampled_from([0, 1, 5, 40]))
+    if not connections:
+        return Workload(arrival, service, end)
+    parent = np.maximum(np.arange(packets) - connections, -1)
+    parent[service[parent] < 0] = -1  # what gets no response is followed by nobody
+    think = random.exponential(draw(st.sampled_from([0, 300, 5_000, 50_000])), packets)
+    return Workload(arrival, service, end, parent, think.astype(np.int64))
 
 
 def assert_same(one: Outcome, other: Outcome) -> None:
@@ -87,14 +94,14 @@ def assert_same(one: Outcome, other: Outcome) -> None:
     assert np.array_equal(first, second)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(long_workloads(), real_policies(), real_hosts())
 def test_cycles_equal_single_steps(workload: Workload, policy: Policy, host: Host) -> None:
     steps = replay_island(workload, policy, host, times=True, causes=True)
     assert_same(replay_island(workload, policy, host, causes=True), steps)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(long_workloads(), real_policies(), real_hosts())
 def test_cycles_equal_the_reference(workload: Workload, policy: Policy, host: Host) -> None:
     fast = replay_island(workload, policy, host, causes=True)

@@ -24,7 +24,7 @@ def answer_request(g: Any, cpu: int, t: Any) -> None:
     if g.causes:
         _explain(g, t, slot, place)
     if g.closed:
-        answer(g, g, row_of(g, slot))
+        answer(g, g, row_of(g, slot), g.now)
         g.quiet = min(g.quiet, g.upcoming)
     if g.tx_completions:
         transmit(g, transmits_on(g, cpu, queue_of_slot(g, slot)))

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from replay.engine.causes import CAUSES
 from replay.engine.followers import FOLLOWER, bucket_shift, buckets, plan
-from replay.engine.heap import PAIR
 from replay.engine.histogram import BUCKETS
 from replay.engine.workload import Int64s, Workload, count_requests
 from replay.host import Host
@@ -62,7 +61,8 @@ def lay_out_packets(g: Any, workload: Workload, host: Host, queues: Any) -> Pack
     when, service = workload.arrival_ns[:offered], workload.service_ns[:offered]
     if closed:
         when, service = np.zeros(offered, np.int64), np.full(offered, -1, np.int64)
-        g.upcoming, g.closed = plan(workload, memory, g), 1
+        g.upcoming, g.waiting = plan(workload, memory, g)
+        g.closed = 1
     elif order is not None:
         memory[g.row_at :][:offered] = order
         when, service = when[order], service[order]
@@ -97,13 +97,14 @@ def _say_where(
         "started": times,
         "done": times,
         "follower": FOLLOWER * rows if closed else 0,
-        "heap": PAIR * rows if closed else 0,
+        "heap": rows if closed else 0,
         "bucket": int(g.buckets),
     }
     g.memory_size = 0
     for name, size in sizes.items():
         g[f"{name}_at"] = -1 if size < 0 else g.memory_size
         g.memory_size += max(0, size)
+    g.heap_at += max(0, sizes["heap"] - 1)  # it grows downwards
     queues["tx_base"] = np.arange(len(queues)) * int(g.tx_size)
     return int(g.memory_size)
 

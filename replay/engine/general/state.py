@@ -58,7 +58,7 @@ ISLAND = _record(
     *("tx_size", "cstate_at", "latency_at", "sizes_at", "sizes", "cause_at", "tail_at"),
     *("delivered_at", "started_at", "done_at", "times", "causes"),
     # closed arrivals: what follows whom, and those whose time is known
-    *("closed", "upcoming", "pending", "emptied", "follower_at", "heap_at", "queue_at"),
+    *("closed", "upcoming", "pending", "waiting", "emptied", "follower_at", "heap_at", "queue_at"),
     *("bucket_at", "bucket_shift", "buckets"),
     # results
     *("epoll_returns", "squeezes", "overflow"),
