@@ -21,6 +21,7 @@ COSTS = [
     "poll_ns",
     "packet_ns",
     "timer_start_ns",
+    "timer_later_ns",
     "exit_ns",
     "idle_ns",
     "transmit_ns",

@@ -8,7 +8,7 @@ from replay.engine.followers import FOLLOWER, bucket_shift, buckets
 from replay.engine.histogram import BUCKETS, MAX_BITS
 from replay.engine.tally import KINDS, MOST_SERVED, RECORD, SERVED, STRIDE
 from replay.engine.workload import Workload
-from replay.host import Host
+from replay.host import Host, arming_ns
 from replay.policy import Policy
 from replay.units import MICROSECOND, MILLISECOND
 
@@ -48,7 +48,8 @@ CONSTANTS = np.dtype(
             "timer",
             "poll",
             "packet",
-            "timer_start",
+            "timer_start",  # of gro_flush_timeout, and of irq_suspend_timeout:
+            "suspend_start",
             "exit",
             "idle",
             "transmit",
@@ -131,6 +132,8 @@ def new_constants(
     k.epoll_timeout = policy.epoll_timeout_ns
     for name in _COSTS:
         k[name] = getattr(host, f"{name}_ns")
+    k.timer_start = arming_ns(host, policy.gro_flush_timeout_ns)
+    k.suspend_start = arming_ns(host, policy.irq_suspend_timeout_ns)
     k.ring = host.ring
     k.preemption = host.preemption or not threaded
     k.glides = _glides(k)
@@ -163,7 +166,7 @@ def _glides(k: np.record) -> bool:
 
 _COSTS = (
     *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit", "idle"),
-    *("timer_start", "transmit", "notify"),
+    *("transmit", "notify"),
     *("wake", "sleep", "epoll", "event", "busy_poll", "rt_period", "rt_runtime", "slice"),
 )
 

@@ -189,7 +189,7 @@ def glide(s: Any, k: Any, causes: bool, closed: bool) -> None:
             if s.napi_id:  # napi_suspend_irqs
                 s.timer, s.polled_at = now + k.suspend + c.latency, -1
                 due = min(s.timer, limit)
-                stage, until = SUSPENDING, now + k.timer_start
+                stage, until = SUSPENDING, now + k.suspend_start
                 if until > due:
                     now, until, due, head, ready, irqs = disturbed(
                         s, k, c, now, until, due, head, ready, irqs

@@ -109,7 +109,7 @@ def step(s: Any, k: Any) -> None:
         if k.prefer and k.suspend > 0 and s.napi_id:  # napi_suspend_irqs
             s.timer = s.now + k.suspend + k.timer_latency
             refresh_timers(s, k)
-            s.stage, s.left = SUSPENDING, k.timer_start
+            s.stage, s.left = SUSPENDING, k.suspend_start
         else:
             s.notify = k.notify
             _serve_next(s, k)

@@ -49,7 +49,7 @@ class Host:
     timer_ns: int  # timer interrupt: handler, and entering softirq or the NAPI thread
     poll_ns: int  # one poll, without its packets
     packet_ns: int  # one packet in a poll: driver, GRO, protocol, marking epoll ready
-    timer_start_ns: int  # arming napi_watchdog
+    timer_start_ns: int  # arming napi_watchdog where it is this CPU's next timer
     exit_ns: int  # leaving softirq or the NAPI thread after its last poll
     idle_ns: int  # from the last context switch until the idle task runs again
     wake_ns: int  # from the cpu being free to a woken thread's return from sleep
@@ -60,6 +60,7 @@ class Host:
     transmit_ns: int  # rest of a request, after its response was handed to the device
     notify_ns: int  # more, for the first transmission after epoll_wait: waking the other side
     busy_poll_ns: int  # one busy-poll iteration, without its packets
+    timer_later_ns: int = 100  # arming it where the tick comes first: see `arming_ns`
     recorded_ns: int = 0  # of each recorded service time, what recording it took
     client_ns: int = 0  # network and client: from client send to arrival plus transmit to receive
     ring: int = 256  # receive descriptors
@@ -181,5 +182,6 @@ ZERO_COST = Host(
     transmit_ns=0,
     notify_ns=0,
     busy_poll_ns=0,
+    timer_later_ns=0,
     gro_batch=1,
 )

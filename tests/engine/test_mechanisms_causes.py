@@ -18,7 +18,7 @@ COSTS = {
     name: getattr(GENERIC, name)
     for name in (
         *("irq_latency_ns", "irq_ns", "timer_latency_ns", "timer_ns", "poll_ns", "packet_ns"),
-        *("timer_start_ns", "exit_ns", "wake_ns", "event_ns", "transmit_ns"),
+        *("timer_start_ns", "timer_later_ns", "exit_ns", "wake_ns", "event_ns", "transmit_ns"),
     )
 }
 

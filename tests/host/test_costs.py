@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from replay.host import GENERIC, costs_of, with_nic
+from replay.host import GENERIC, arming_ns, costs_of, with_nic
 from replay.policy import BOUNDS, Policy
 
 HOST = replace(
@@ -57,3 +57,11 @@ def test_a_ring_of_another_size_keeps_the_drivers_rule() -> None:
     one = costs_of(Policy("one", ring=1), HOST)
     assert (one.ring, one.repost_every) == (1, 1)
     assert costs_of(BOUNDS["unbounded-ring"], GENERIC).ring == 1 << 30
+
+
+def test_a_timer_behind_the_tick_is_not_programmed() -> None:
+    host = replace(GENERIC, timer_start_ns=7_000, timer_later_ns=200, jiffy_ns=4_000_000)
+    assert arming_ns(host, 0) == 7_000
+    assert arming_ns(host, 1_000_000) == (3 * 7_000 + 200) // 4
+    assert arming_ns(host, 4_000_000) == arming_ns(host, 20_000_000) == 200
+    assert arming_ns(replace(host, timer_start_ns=50), 1_000_000) == 50  # never more than that

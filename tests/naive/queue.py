@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from replay.host import Host
+from replay.host import Host, arming_ns
 from replay.policy import Policy
 from replay.units import NEVER
 from tests.naive.adaptive import PROFILES, Dim, Itr
@@ -161,7 +161,7 @@ class Queue:
         if timeout:
             self.start_timer(cpu, timeout)
             self.masked = True
-            return self.host.timer_start_ns
+            return arming_ns(self.host, self.policy.gro_flush_timeout_ns)
         self.moderate()
         self.arm()
         if self.host.extra_irq and self.masked and self.irq_due == NEVER:

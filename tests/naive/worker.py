@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from replay.host import arming_ns
 from replay.units import BUSY_POLL_TICK, NEVER
 from tests.naive.polls import poll
 from tests.naive.task import Steps, Task
@@ -72,7 +73,7 @@ class Worker(Task):
         queue = self.epoll_queue
         if policy.prefer_busy_poll and queue and queue.policy.irq_suspend_timeout_ns:
             queue.start_timer(self.cpu, queue.policy.irq_suspend_timeout_ns)  # napi_suspend_irqs
-            yield "kernel", host.timer_start_ns
+            yield "kernel", arming_ns(host, queue.policy.irq_suspend_timeout_ns)
         first = True
         for packet, polled_by in batch:
             yield from self.serve(packet, polled_by, first)
@@ -169,7 +170,7 @@ class Worker(Task):
             if policy.defers:
                 queue.start_timer(self.cpu, policy.gro_flush_timeout_ns)
                 skip = True
-                yield "kernel", self.host.timer_start_ns
+                yield "kernel", arming_ns(self.host, policy.gro_flush_timeout_ns)
         work = yield from self.busy_poll(queue, budget)
         arming = queue.napi_complete_done(self.cpu, work) if work < budget else None
         self.holds = False

@@ -79,7 +79,7 @@ def go_on_busy(g: Any, c: Any, cpu: int, number: int, t: Any) -> int:
                 if q.defer > 0 and q.timeout > 0:
                     start_timer(g, cpu, q, q.timeout)
                     t.skip = 1
-            t.pc, t.left = STOP_ARMED, g.timer_start * t.skip
+            t.pc, t.left = STOP_ARMED, q.timer_start * t.skip
             if not t.skip:
                 continue
         elif t.pc == STOP_ARMED:

@@ -185,7 +185,7 @@ def complete(g: Any, cpu: int, number: int, work: int, driver: bool) -> int:
     if timeout > 0:
         start_timer(g, cpu, q, timeout)
         q.masked = 1
-        return int(g.timer_start)
+        return int(q.timer_start)
     moderate(g, q, number)
     arm(g, q)
     if g.extra_irq and q.masked:

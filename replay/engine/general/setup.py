@@ -24,14 +24,14 @@ from replay.engine.general.state import (
 from replay.engine.itr import START_USECS
 from replay.engine.topology import FLOATS, Topology
 from replay.engine.workload import Workload
-from replay.host import Host, costs_of
+from replay.host import Host, arming_ns, costs_of
 from replay.policy import Policy
 from replay.units import MICROSECOND, MILLISECOND, NEVER
 
 MAX_SOFTIRQ_TIME = 2 * MILLISECOND  # kernel/softirq.c
 
 _COSTS = (
-    *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "timer_start", "exit"),
+    *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit"),
     *("idle", "wake", "sleep", "epoll", "event", "transmit", "notify", "busy_poll", "ipi"),
     *("handoff", "far", "cold", "background", "background_period", "tx_delay", "tx", "jiffy"),
     *("rt_period", "rt_runtime", "slice"),
@@ -78,6 +78,8 @@ def new_queues(policies: Sequence[Policy], host: Host, topology: Topology) -> An
         q["plain"] = q["repost_every"] == 1 and q["adaptive"] == 0
         q["defer"], q["timeout"] = policy.defer_hard_irqs, policy.gro_flush_timeout_ns
         q["suspend"], q["hooked"] = policy.irq_suspend_timeout_ns, policy.hooked
+        q["timer_start"] = arming_ns(own, policy.gro_flush_timeout_ns)
+        q["suspend_start"] = arming_ns(own, policy.irq_suspend_timeout_ns)
         threaded = own.threaded if policy.threaded is None else policy.threaded
         q["cpu"], q["thread"] = cpu, 0 if threaded else NOTHING
         q["armed"], q["last_signal"] = 1, -NEVER

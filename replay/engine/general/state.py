@@ -40,7 +40,7 @@ ISLAND = _record(
     # time, ns; the CPU that acts, before when nothing disturbs it, and when another one acts
     *("now", "end", "current", "quiet", "others", "jiffies", "jiffy_began"),
     # the host's costs, ns
-    *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "timer_start", "exit"),
+    *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit"),
     *("idle", "wake", "sleep", "epoll", "event", "transmit", "notify", "busy_poll"),
     *("ipi", "handoff", "far", "cold", "background", "background_period"),
     *("tx_completions", "tx_delay", "tx", "extra_irq", "gro_batch", "jiffy", "preemption"),
@@ -69,6 +69,7 @@ QUEUE = _record(
     # the policy of its NIC
     *("mode", "adaptive", "rx_delay", "rx_frames", "tx_delay", "tx_frames", "ring"),
     *("repost_every", "repost_above", "weight", "defer", "timeout", "suspend", "hooked"),
+    *("timer_start", "suspend_start"),  # arming the timer for either timeout, ns
     *("plain", "cpu", "following"),  # plain: descriptors go back at once, nobody moderates
     "thread",  # the task that polls it, or NOTHING
     # packets: their slots are `slots`, `slots` + 1, ...; the rest counts from 0

@@ -48,7 +48,6 @@ def go_on_in_worker(g: Any, cpu: int, number: int) -> None:
             t.first_of_batch, t.pc = 1, SERVE
             if not _suspends(g, cpu, t):  # napi_suspend_irqs
                 continue
-            t.left = g.timer_start
         elif t.pc == SERVE:
             if g.plain:
                 _serve_quietly(g, c, t)
@@ -117,6 +116,7 @@ def _suspends(g: Any, cpu: int, t: Any) -> bool:
     if q.suspend == 0:
         return False
     start_timer(g, cpu, q, q.suspend)
+    t.left = q.suspend_start
     return True
 
 
