@@ -21,7 +21,14 @@ from replay.predict import Arrivals
 
 #: Constants that counters can tell something of, and what of the model they move.
 FITTABLE = (
-    *("irq_latency_ns", "irq_ns", "timer_latency_ns", "timer_ns", "timer_start_ns", "timer_later_ns"),
+    *(
+        "irq_latency_ns",
+        "irq_ns",
+        "timer_latency_ns",
+        "timer_ns",
+        "timer_start_ns",
+        "timer_later_ns",
+    ),
     *("poll_ns", "packet_ns", "exit_ns", "idle_ns", "wake_ns", "sleep_ns", "epoll_ns"),
     *("event_ns", "request_ns", "transmit_ns", "notify_ns", "busy_poll_ns", "cold_ns"),
     *("recorded_ns", "client_ns"),
