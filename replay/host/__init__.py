@@ -12,10 +12,7 @@ __all__ = [
     "Host",
     "arming_ns",
     "costs_of",
-<<<<<<< HEAD
     "nic_of_driver",
-=======
->>>>>>> d9705a3 (Format)
     "read_host",
     "with_nic",
     "write_host",
