@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from replay.ingest.flows import FlowTable, addresses, unpack
+from replay.ingest.flows import LEVELS, OUTER, FlowTable, addresses, unpack
 from replay.ingest.messages import BYTES, FIRST, LAST, PACKETS, Messages
 from replay.ingest.times import Timed
+from replay.ingest.tunnels import tunnel_name
 from replay.trace import schema
 
 Int64s = npt.NDArray[np.int64]
@@ -37,22 +38,49 @@ def packets_table(timed: Timed, messages: Messages) -> pa.Table:
 
 def flows_table(table: FlowTable, order: Int64s, statistics: Int64s) -> pa.Table:
     """Return the flows table; row i is flow order[i] of `table` and `statistics`."""
-    keys, numbers = table.keys[order], statistics[order]
-    parts = unpack(keys[:, 4])
+    ends, numbers = table.keys.ends[order], statistics[order]
+    parts = unpack(ends[:, 4])
     known: dict[str, Any] = {
         "first_ns": numbers[:, FIRST],
         "last_ns": numbers[:, LAST],
         "packets": numbers[:, PACKETS],
         "bytes": numbers[:, BYTES],
+        **_ends(ends),
+        "vlan": parts["vlan"].astype(np.int16),  # 12 bits, or -1
+    }
+    levels = parts["levels"]
+    if levels.any():
+        known |= _tunnels(table.keys.tunnels[order[levels > 0]], levels[levels > 0], levels > 0)
+    return _table(schema.FLOWS, known, len(order))
+
+
+def _ends(ends: Int64s) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns of flows' ends, as they are in a FlowTable."""
+    parts = unpack(ends[:, 4])
+    return {
+        "source": addresses(ends[:, 0:2]),
+        "destination": addresses(ends[:, 2:4]),
         "source_port": parts["source_port"].astype(np.uint16),
         "destination_port": parts["destination_port"].astype(np.uint16),
         "protocol": parts["protocol"].astype(np.uint8),
         "version": parts["version"].astype(np.uint8),
-        "vlan": parts["vlan"].astype(np.int16),  # 12 bits, or -1
-        "source": addresses(keys[:, 0:2]),
-        "destination": addresses(keys[:, 2:4]),
     }
-    return _table(schema.FLOWS, known, len(order))
+
+
+def _tunnels(words: Int64s, levels: Int64s, tunnelled: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Return the columns of the tunnels, and of their ends, of those flows that are `tunnelled`."""
+    chains = np.where(np.arange(LEVELS) < levels[:, None], words[:, :LEVELS], 0)
+    different, which = np.unique(chains, axis=0, return_inverse=True)
+    names = ["/".join(tunnel_name(word) for word in chain if word) for chain in different.tolist()]
+    number = np.zeros(len(tunnelled), dtype=np.int64)
+    number[tunnelled] = which.reshape(-1)
+    columns: dict[str, Any] = {"tunnel": pa.array(names).take(pa.array(number, mask=~tunnelled))}
+    for name, values in _ends(words[:, OUTER:]).items():
+        whole = np.zeros((len(tunnelled), *values.shape[1:]), dtype=values.dtype)
+        whole[tunnelled] = values
+        kind = schema.FLOWS.field(f"outer_{name}").type
+        columns[f"outer_{name}"] = _array(whole, kind, tunnelled)
+    return columns
 
 
 def gaps_table(rows: list[dict[str, Any]]) -> pa.Table:
@@ -62,22 +90,27 @@ def gaps_table(rows: list[dict[str, Any]]) -> pa.Table:
 
 def _table(columns: pa.Schema, known: dict[str, Any], rows: int) -> pa.Table:
     """Return a table of the columns known, the others null."""
-    arrays = [
-        pa.nulls(rows, field.type)
-        if known.get(field.name) is None
-        else _column(known[field.name], field.type)
-        for field in columns
-    ]
+    arrays = []
+    for field in columns:
+        values = known.get(field.name)
+        if values is None:
+            values = pa.nulls(rows, field.type)
+        arrays.append(values if isinstance(values, pa.Array) else _column(values, field.type))
     return pa.Table.from_arrays(arrays, schema=columns)
 
 
 def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
-    """Return an array of type `kind` over the memory of `values`, of the same width."""
+    """Return an array of type `kind` over the memory of `values`; negative numbers are null."""
+    return _array(values, kind, values >= 0 if values.dtype.kind == "i" else None)
+
+
+def _array(
+    values: npt.NDArray[Any], kind: pa.DataType, known: npt.NDArray[np.bool_] | None
+) -> pa.Array:
+    """Return an array of type `kind`, of the same width, null where not `known`."""
     values = np.ascontiguousarray(values)
-    validity, nulls = None, 0
-    if values.dtype.kind == "i":
-        known = values >= 0
-        nulls = len(values) - int(np.count_nonzero(known))
-        if nulls:
-            validity = pa.py_buffer(np.packbits(known, bitorder="little"))
+    nulls = 0 if known is None else len(known) - int(np.count_nonzero(known))
+    validity = None
+    if known is not None and nulls:
+        validity = pa.py_buffer(np.packbits(known, bitorder="little"))
     return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(values)], nulls)

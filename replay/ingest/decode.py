@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.engine.accelerate import jit_in_place
-from replay.ingest.flows import KEY_WORDS, FlowTable, new_table, number_flows, with_room
+from replay.ingest.flows import FlowTable, new_keys, new_table, number_flows, with_room
 from replay.ingest.headers import REPEATED, SYN
 from replay.ingest.packet import read_headers
 from replay.ingest.records import BLOCK, Bytes, Capture, Columns, Int64s
@@ -27,7 +27,7 @@ def decode_capture(data: Bytes, capture: Capture) -> Decoded:
     """Decode every packet of `capture`, which walks `data`."""
     columns, rows = Columns.empty(BLOCK), 0
     table, flows = new_table(BLOCK), 0
-    keys = np.empty((BLOCK, KEY_WORDS), dtype=np.int64)
+    keys = new_keys(BLOCK)
     sequence = np.empty(BLOCK, dtype=np.int64)
     for block, filled, consumed in capture.blocks():
         if rows + BLOCK > len(columns.time):

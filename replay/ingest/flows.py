@@ -7,48 +7,77 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place, jit_inline
+from replay.engine.accelerate import jit_in_place, jit_inline, jit_inside
 
 Int64s = npt.NDArray[np.int64]
 
-#: Words of a flow's key: source (two), destination (two), and packed: see `pack`.
-KEY_WORDS = 5
+#: Words of a flow's ends: source (two), destination (two), and packed: see `pack`.
+END_WORDS = 5
 NO_FLOW = -1  # a free slot holds it, plus 1
+
+#: Tunnels that a flow's packets are in, at most: a word each (see tunnels), the outermost first.
+LEVELS = 3
+#: Behind them stand the ends of the outermost IP packet: those of the flow's first packet.
+OUTER = LEVELS
+TUNNEL_WORDS = LEVELS + END_WORDS
 
 #: The upper half of the lower word of an IPv4 address in 16 bytes, ::ffff:a.b.c.d.
 MAPPED = 0xFFFF << 32
 
 
+class Keys(NamedTuple):
+    """What makes packets belong to one flow: ends and, of packets in tunnels alone, the tunnels."""
+
+    ends: Int64s  # (rows, END_WORDS); a negative last word is NO_FLOW
+    tunnels: Int64s  # (rows, TUNNEL_WORDS), of which as many are written as `pack` was told
+
+
 class FlowTable(NamedTuple):
     """Flows met so far. `slots` has a power of two of entries, at least twice the flows."""
 
-    keys: Int64s  # (room, KEY_WORDS)
+    keys: Keys
     sequence: Int64s  # (room,): the sequence number TCP's next byte will have; -1 unknown
     slots: npt.NDArray[np.int32]  # flow + 1; 0 is free
 
 
 @jit_inline
-def pack(port: int, other_port: int, protocol: int, six: bool, vlan: int) -> int:
-    """Return a key's last word: ports, protocol, whether IPv6, and vlan (-1 without)."""
-    return port << 40 | other_port << 24 | protocol << 16 | int(six) << 15 | (vlan + 1)
+def pack(port: int, other_port: int, protocol: int, six: bool, vlan: int, levels: int) -> int:
+    """Return a key's last word: ports, protocol, whether IPv6, tunnels and vlan (-1 without)."""
+    return (
+        port << 40 | other_port << 24 | protocol << 16 | int(six) << 15 | levels << 13 | (vlan + 1)
+    )
+
+
+@jit_inline
+def levels_of(packed: int) -> int:
+    """Return how many tunnels the packets are in."""
+    return packed >> 13 & 3
 
 
 def unpack(words: Int64s) -> dict[str, Int64s]:
-    """Return the ports, protocol, version and vlan of packed words, each of their shape."""
+    """Return the ports, protocol, version, tunnels and vlan of packed words, of their shape."""
     return {
         "source_port": words >> 40 & 0xFFFF,
         "destination_port": words >> 24 & 0xFFFF,
         "protocol": words >> 16 & 0xFF,
         "version": np.where(words >> 15 & 1, 6, 4),
+        "levels": words >> 13 & 3,
         "vlan": (words & 0x1FFF) - 1,
     }
+
+
+def new_keys(rows: int) -> Keys:
+    """Return room for the keys of `rows` rows."""
+    return Keys(
+        np.empty((rows, END_WORDS), dtype=np.int64), np.empty((rows, TUNNEL_WORDS), dtype=np.int64)
+    )
 
 
 def new_table(room: int) -> FlowTable:
     """Return an empty table with room for `room` flows."""
     slots = 1 << (2 * room - 1).bit_length()
     return FlowTable(
-        np.empty((room, KEY_WORDS), dtype=np.int64),
+        new_keys(room),
         np.full(room, -1, dtype=np.int64),
         np.zeros(slots, dtype=np.int32),
     )
@@ -56,10 +85,9 @@ def new_table(room: int) -> FlowTable:
 
 def with_room(table: FlowTable, flows: int, more: int) -> FlowTable:
     """Return `table`, of which `flows` are used, or a larger copy: with room for `more`."""
-    if flows + more <= len(table.keys):
+    if flows + more <= len(table.sequence):
         return table
     larger = new_table(2 * (flows + more))
-    larger.keys[:flows] = table.keys[:flows]
     larger.sequence[:flows] = table.sequence[:flows]
     number_flows(table.keys, flows, larger.keys, larger.slots, 0, np.empty(flows, np.int32))
     return larger
@@ -67,33 +95,35 @@ def with_room(table: FlowTable, flows: int, more: int) -> FlowTable:
 
 @jit_in_place
 def number_flows(
-    wanted: Int64s,
+    wanted: Keys,
     rows: int,
-    keys: Int64s,
+    keys: Keys,
     slots: npt.NDArray[np.int32],
     flows: int,
     found: npt.NDArray[np.int32],
 ) -> int:
     """Write the flow of each of the first `rows` keys `wanted` into `found`; return the flows now.
 
-    `keys` and `slots` are a table's, which has room. A negative last word is NO_FLOW. One plain
-    loop: helpers that take arrays would count references to them, atomically, for every packet.
+    `keys` and `slots` are a table's, which has room. What tunnels need is out of the loop's way.
     """
+    ends, tunnels, known, known_tunnels = wanted.ends, wanted.tunnels, keys.ends, keys.tunnels
     mask = len(slots) - 1
     for row in range(rows):
-        e = wanted[row, 4]
+        e = ends[row, 4]
         if e < 0:
             found[row] = NO_FLOW
             continue
-        a, b, c, d = wanted[row, 0], wanted[row, 1], wanted[row, 2], wanted[row, 3]
-        slot = _hash(a, b, c, d, e) & mask
+        a, b, c, d = ends[row, 0], ends[row, 1], ends[row, 2], ends[row, 3]
+        levels = levels_of(e)
+        slot = _hash(a, b, c, d, e ^ _mixed(tunnels, row, levels) if levels else e) & mask
         flow = slots[slot] - 1
         while flow >= 0 and not (
-            keys[flow, 4] == e
-            and keys[flow, 1] == b
-            and keys[flow, 3] == d
-            and keys[flow, 0] == a
-            and keys[flow, 2] == c
+            known[flow, 4] == e
+            and known[flow, 1] == b
+            and known[flow, 3] == d
+            and known[flow, 0] == a
+            and known[flow, 2] == c
+            and (levels == 0 or _same(tunnels, row, known_tunnels, flow, levels))
         ):
             slot = (slot + 1) & mask
             flow = slots[slot] - 1
@@ -101,10 +131,37 @@ def number_flows(
             flow = flows
             flows += 1
             slots[slot] = flows
-            keys[flow, 0], keys[flow, 1], keys[flow, 2], keys[flow, 3] = a, b, c, d
-            keys[flow, 4] = e
+            known[flow, 0], known[flow, 1], known[flow, 2], known[flow, 3] = a, b, c, d
+            known[flow, 4] = e
+            if levels:
+                _keep(tunnels, row, known_tunnels, flow)
         found[row] = flow
     return flows
+
+
+@jit_inside
+def _mixed(tunnels: Int64s, row: int, levels: int) -> int:
+    """Return a number that differs where tunnels do."""
+    mixed = 0
+    for level in range(levels):
+        mixed ^= tunnels[row, level] << level
+    return mixed
+
+
+@jit_inside
+def _same(tunnels: Int64s, row: int, known: Int64s, flow: int, levels: int) -> bool:
+    """Return whether a packet is in the tunnels of a flow."""
+    same = True
+    for level in range(levels):
+        same &= known[flow, level] == tunnels[row, level]
+    return same
+
+
+@jit_inside
+def _keep(tunnels: Int64s, row: int, known: Int64s, flow: int) -> None:
+    """Note the tunnels of a flow's first packet, and their ends."""
+    for word in range(TUNNEL_WORDS):
+        known[flow, word] = tunnels[row, word]
 
 
 @jit_inline
@@ -126,16 +183,17 @@ def _hash(a: int, b: int, c: int, d: int, e: int) -> int:
 
 def reverse_flows(table: FlowTable, flows: int) -> Int64s:
     """Return the opposite direction of each of the first `flows` flows, NO_FLOW without."""
-    keys = table.keys[:flows]
-    packed = keys[:, 4]
+    ends, tunnels = table.keys.ends[:flows], table.keys.tunnels[:flows]
+    packed = ends[:, 4]
     ports = (packed >> 24 & 0xFFFF) << 40 | (packed >> 40 & 0xFFFF) << 24
-    turned = np.empty_like(keys)
-    turned[:, 0:2], turned[:, 2:4] = keys[:, 2:4], keys[:, 0:2]
+    turned = np.empty_like(ends)
+    turned[:, 0:2], turned[:, 2:4] = ends[:, 2:4], ends[:, 0:2]
     turned[:, 4] = ports | packed & 0xFF_FFFF
     # Entered into a copy: what is not there gets a number beyond the flows.
-    copy = with_room(FlowTable(keys, table.sequence[:flows], table.slots), flows, flows + 1)
+    whole = FlowTable(Keys(ends, tunnels), table.sequence[:flows], table.slots)
+    copy = with_room(whole, flows, flows + 1)
     found = np.empty(flows, dtype=np.int32)
-    number_flows(turned, flows, copy.keys, copy.slots, flows, found)
+    number_flows(Keys(turned, tunnels), flows, copy.keys, copy.slots, flows, found)
     return np.where(found < flows, found, NO_FLOW).astype(np.int64)
 
 

@@ -1,21 +1,21 @@
-"""From a packet's bytes to one row: its flow's key, payload, marks and status."""
+"""From a packet's bytes to one row: its flow's key, payload, marks and status.
+
+The flow is that of the innermost IP packet that can be read, through up to LEVELS tunnels. A
+tunnel's packet of which nothing inside can be read belongs to the flow of the tunnel itself, and
+has neither payload nor marks: it is no message.
+"""
 
 from __future__ import annotations
 
-from replay.engine.accelerate import jit_in_place
-from replay.ingest.flows import MAPPED, pack
-from replay.ingest.headers import (
-    MALFORMED,
-    OK,
-    OUTGOING,
-    SHORT,
-    TYPE_IPV4,
-    TYPE_IPV6,
-    ip_header,
-    link_header,
-    transport_header,
-)
+from replay.engine.accelerate import jit_in_place, jit_inline, jit_inside
+from replay.ingest.flows import END_WORDS, LEVELS, MAPPED, OUTER, Keys, pack
+from replay.ingest.headers import MALFORMED, OK, OUTGOING, SHORT, TYPE_IPV4, TYPE_IPV6
+from replay.ingest.ip_headers import ipv4_header, ipv6_header
+from replay.ingest.link_headers import link_header
+from replay.ingest.network_headers import network_header
 from replay.ingest.records import Bytes, Columns, Int64s, u32, u64
+from replay.ingest.transport_headers import transport_header
+from replay.ingest.tunnels import inner_packet, may_be_tunnel
 from replay.trace.schema import PacketStatus
 
 CUT, UNKNOWN = int(PacketStatus.CUT), int(PacketStatus.UNKNOWN)
@@ -30,7 +30,7 @@ def read_headers(
     rows: int,
     links: Int64s,
     columns: Columns,
-    keys: Int64s,
+    keys: Keys,
     sequence: Int64s,
 ) -> None:
     """Read the headers of a block's packets into all columns but `flow`, and what flows need.
@@ -39,33 +39,27 @@ def read_headers(
     """
     times, lengths, devices = columns.time, columns.length, columns.device
     payloads, all_marks, statuses = columns.payload, columns.marks, columns.status
+    ends, tunnels = keys.ends, keys.tunnels
     for row in range(rows):
         start, captured, length = block[row, 1], block[row, 2], block[row, 3]
         end, wire_end = start + captured, start + length
-        payload, marks, number, packed = -1, 0, -1, -1
-        at, kind, vlan, outgoing = link_header(data, start, end, links[block[row, 4]])
+        payload, marks, number, packed, vlan = -1, 0, -1, -1, -1
+        at, kind, outgoing = link_header(data, start, end, links[block[row, 4]])
+        if kind != TYPE_IPV4 and kind != TYPE_IPV6:
+            at, kind, vlan = network_header(data, at, end, kind)
         if kind == TYPE_IPV4 or kind == TYPE_IPV6:  # noqa: SIM109
-            here, packet_end, protocol, fragment, status = ip_header(data, at, end, wire_end, kind)
-            if here >= 0:
-                port, other_port, payload, marks, number, problem = transport_header(
-                    data, here, end, packet_end, protocol, fragment
+            here, packet_end, carried, packed, payload, marks, number, status = _ip_packet(
+                data, at, end, wire_end, kind, vlan, 0, ends, row
+            )
+            if packed >= 0 and may_be_tunnel(carried, packed >> 40, packed >> 24 & 0xFFFF):
+                packed, payload, marks, number, status = _inside(
+                    data, here, end, packet_end, ends, tunnels, row, payload, marks, status
                 )
-                if problem != OK:
-                    status = problem
-                if port >= 0:
-                    packed = pack(port, other_port, protocol, kind == TYPE_IPV6, vlan)
-                    if kind == TYPE_IPV4:
-                        keys[row, 0] = keys[row, 2] = 0
-                        keys[row, 1] = MAPPED | u32(data, at + 12, True)
-                        keys[row, 3] = MAPPED | u32(data, at + 16, True)
-                    else:
-                        keys[row, 0], keys[row, 1] = u64(data, at + 8), u64(data, at + 16)
-                        keys[row, 2], keys[row, 3] = u64(data, at + 24), u64(data, at + 32)
         else:
             status = SHORT if kind == SHORT else UNKNOWN
         if status == SHORT:
             status = CUT if captured < length else MALFORMED
-        keys[row, 4] = packed
+        ends[row, 4] = packed
         sequence[row] = number
         times[row] = block[row, 0]
         lengths[row] = length
@@ -73,3 +67,97 @@ def read_headers(
         all_marks[row] = marks | OUTGOING if outgoing else marks
         statuses[row] = status
         devices[row] = block[row, 4]
+
+
+@jit_inline
+def _ip_packet(
+    data: Bytes,
+    at: int,
+    end: int,
+    wire_end: int,
+    kind: int,
+    vlan: int,
+    level: int,
+    ends: Int64s,
+    row: int,
+) -> tuple[int, int, int, int, int, int, int, int]:
+    """Read the IP packet at `at`, inside of `level` tunnels, into a row of keys' `ends`.
+
+    Return where its content starts and ends, the content's protocol (-1 of fragments), the key's
+    last word (-1: no flow, nothing was written), payload, marks, sequence number and status.
+    """
+    if kind == TYPE_IPV4:
+        here, packet_end, protocol, fragment, status = ipv4_header(data, at, end, wire_end)
+    else:
+        here, packet_end, protocol, fragment, status = ipv6_header(data, at, end, wire_end)
+    if here < 0:
+        return here, packet_end, -1, -1, -1, 0, -1, status
+    port, other_port, payload, marks, number, problem = transport_header(
+        data, here, end, packet_end, protocol, fragment
+    )
+    if problem != OK:
+        status = problem
+    if port < 0:
+        return here, packet_end, -1, -1, -1, 0, -1, status
+    packed = pack(port, other_port, protocol, kind == TYPE_IPV6, vlan, level)
+    ends[row, 4] = packed
+    if kind == TYPE_IPV4:
+        ends[row, 0] = ends[row, 2] = 0
+        ends[row, 1] = MAPPED | u32(data, at + 12, True)
+        ends[row, 3] = MAPPED | u32(data, at + 16, True)
+    else:
+        ends[row, 0], ends[row, 1] = u64(data, at + 8), u64(data, at + 16)
+        ends[row, 2], ends[row, 3] = u64(data, at + 24), u64(data, at + 32)
+    return here, packet_end, -1 if fragment else protocol, packed, payload, marks, number, status
+
+
+@jit_inside
+def _inside(
+    data: Bytes,
+    here: int,
+    end: int,
+    packet_end: int,
+    ends: Int64s,
+    tunnels: Int64s,
+    row: int,
+    payload: int,
+    marks: int,
+    status: int,
+) -> tuple[int, int, int, int, int]:
+    """Read what is inside of the IP packet whose content starts at `here`, tunnel by tunnel.
+
+    Return the key's last word, payload, marks, sequence number and status; those of the packet
+    itself are told, and stand in `ends`, where it is no tunnel.
+    """
+    level, number, packed = 0, -1, ends[row, 4]
+    protocol = packed >> 16 & 0xFF
+    while level < LEVELS:
+        limit = min(end, packet_end)
+        at, kind, tunnel = inner_packet(
+            data, here, limit, protocol, packed >> 40, packed >> 24 & 0xFFFF
+        )
+        if tunnel == 0:
+            break
+        if level == 0:
+            for word in range(END_WORDS):
+                tunnels[row, OUTER + word] = ends[row, word]
+        tunnels[row, level] = tunnel
+        level += 1
+        payload, marks, number = -1, 0, -1
+        if kind == SHORT:  # told apart here: `end` may be the outer packet's
+            status = SHORT if end < packet_end else MALFORMED
+        if kind != TYPE_IPV4 and kind != TYPE_IPV6:
+            break
+        vlan = (packed & 0x1FFF) - 1
+        here, packet_end, protocol, inner, size, marked, first_byte, status = _ip_packet(
+            data, at, limit, packet_end, kind, vlan, level, ends, row
+        )
+        if status == SHORT and limit == packet_end:
+            status = MALFORMED
+        if inner < 0:
+            break
+        packed, payload, marks, number = inner, size, marked, first_byte
+        if not may_be_tunnel(protocol, packed >> 40, packed >> 24 & 0xFFFF):
+            break
+        end = limit
+    return packed, payload, marks, number, status

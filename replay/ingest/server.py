@@ -103,7 +103,7 @@ def _wide(host: str) -> bytes:
 
 def ends_of(table: FlowTable, flows: int) -> Ends:
     """Return the ends of a table's first `flows` flows."""
-    keys = table.keys[:flows]
+    keys = table.keys.ends[:flows]
     different, number = _numbered(keys[:, :4].reshape(2 * flows, 2))
     parts = unpack(keys[:, 4])
     return Ends(

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 #: A bundle of another major version is refused; of another minor version, read.
 FORMAT_MAJOR: Final = 1
-FORMAT_MINOR: Final = 1  # columns without a value are left out
+FORMAT_MINOR: Final = 2  # 1: columns without a value are left out; 2: the ends of tunnels
 
 
 class PacketKind(IntEnum):
@@ -92,12 +92,18 @@ FLOWS: Final = pa.schema(
         pa.field("protocol", pa.uint8(), nullable=False),  # 6 TCP, 17 UDP
         pa.field("version", pa.uint8(), nullable=False),  # 4 or 6
         pa.field("vlan", pa.uint16()),
-        pa.field("tunnel", pa.string()),
+        pa.field("tunnel", pa.string()),  # kind and key, the outermost first: vxlan 5/gre
         pa.field("rss_hash", pa.uint32()),  # Toeplitz, with the manifest's rss_key
         pa.field("first_ns", pa.int64(), nullable=False),
         pa.field("last_ns", pa.int64(), nullable=False),
         pa.field("packets", pa.int64(), nullable=False),
         pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("outer_source", pa.binary(16)),  # of the tunnel, as its first packet had them
+        pa.field("outer_destination", pa.binary(16)),
+        pa.field("outer_source_port", pa.uint16()),
+        pa.field("outer_destination_port", pa.uint16()),
+        pa.field("outer_protocol", pa.uint8()),
+        pa.field("outer_version", pa.uint8()),
     ]
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from replay.errors import TraceError
-from replay.ingest.flows import KEY_WORDS
+from replay.ingest.flows import OUTER, new_keys
 from replay.ingest.packet import read_headers
 from replay.ingest.pcap_walk import PcapCapture
 from replay.ingest.pcapng import PcapngCapture
@@ -20,7 +20,7 @@ from tests.ingest.captures import ethernet, ip, tcp, udp
 
 LINKS = (1, 0, 101, 108, 113, 228, 229, 276, 9, 50, 51, 104, 105)
 
-_columns, _keys = Columns.empty(1), np.empty((1, KEY_WORDS), dtype=np.int64)
+_columns, _keys = Columns.empty(1), new_keys(1)
 _sequence = np.empty(1, dtype=np.int64)
 _links = np.array([0], dtype=np.int64)
 _block = np.empty((1, 5), dtype=np.int64)
@@ -84,5 +84,8 @@ def _read(data: bytes, start: int, captured: int, link: int, longer: int) -> tup
     _block[0] = (0, start, captured, captured + longer, 0)
     read_headers(np.frombuffer(data, np.uint8), _block, 1, _links, _columns, _keys, _sequence)
     found = (_columns.payload[0], _columns.marks[0], _columns.status[0], _sequence[0])
-    key = _keys[0].tolist() if _keys[0, 4] >= 0 else []
+    key = _keys.ends[0].tolist() if _keys.ends[0, 4] >= 0 else []
+    levels = key[4] >> 13 & 3 if key else 0
+    tunnels = _keys.tunnels[0].tolist()
+    key += tunnels[:levels] + (tunnels[OUTER:] if levels else [])
     return (*(int(number) for number in found), *key)

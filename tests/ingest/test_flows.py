@@ -7,8 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.ingest.flows import (
+    LEVELS,
     NO_FLOW,
+    Keys,
     addresses,
+    new_keys,
     new_table,
     number_flows,
     reverse_flows,
@@ -16,34 +19,71 @@ from replay.ingest.flows import (
 )
 
 _word = st.integers(-(1 << 63), (1 << 63) - 1) | st.integers(0, 3)
+_packed = st.integers(-1, 1 << 56) | st.sampled_from([0, 1 << 13, 2 << 13, 3 << 13])
+_tunnel = st.integers(0, 2) | st.integers(0, (1 << 37) - 1)
+_key = st.tuples(_word, _word, _word, _word, _packed, st.tuples(_tunnel, _tunnel, _tunnel))
 
 
-@given(st.lists(st.tuples(_word, _word, _word, _word, st.integers(-1, 1 << 56)), max_size=60))
+def _keys(rows: list) -> Keys:
+    """Keys of rows of five words and the words of three tunnels."""
+    keys = new_keys(len(rows))
+    keys.tunnels[:] = 0
+    for i, (*ends, tunnels) in enumerate(rows):
+        keys.ends[i] = ends
+        keys.tunnels[i, :LEVELS] = tunnels
+    return keys
+
+
+@given(st.lists(_key, max_size=60))
 @settings(deadline=None)  # the first example compiles
-def test_keys_are_numbered_in_order_of_appearance(keys: list[tuple[int, ...]]) -> None:
+def test_keys_are_numbered_in_order_of_appearance(rows: list) -> None:
     table, flows = new_table(2), 0
-    expected: dict[tuple[int, ...], int] = {}
-    for i in range(0, len(keys), 3):
-        wanted = np.array(keys[i : i + 3], dtype=np.int64)
-        found = np.empty(len(wanted), dtype=np.int32)
-        table = with_room(table, flows, len(wanted))
-        flows = number_flows(wanted, len(wanted), table.keys, table.slots, flows, found)
-        for key, flow in zip(keys[i : i + 3], found.tolist(), strict=True):
-            assert flow == (NO_FLOW if key[4] < 0 else expected.setdefault(key, len(expected)))
+    expected: dict = {}
+    for i in range(0, len(rows), 3):
+        wanted = _keys(rows[i : i + 3])
+        found = np.empty(len(wanted.ends), dtype=np.int32)
+        table = with_room(table, flows, len(found))
+        flows = number_flows(wanted, len(found), table.keys, table.slots, flows, found)
+        for (*ends, tunnels), flow in zip(rows[i : i + 3], found.tolist(), strict=True):
+            key = (*ends, *tunnels[: ends[4] >> 13 & 3])
+            assert flow == (NO_FLOW if ends[4] < 0 else expected.setdefault(key, len(expected)))
     assert flows == len(expected)
-    assert [tuple(key) for key in table.keys[:flows].tolist()] == list(expected)
+    for flow, key in enumerate(expected):
+        assert (*table.keys.ends[flow], *table.keys.tunnels[flow, : len(key) - 5]) == key
 
 
-def test_the_opposite_direction_has_the_same_protocol_and_vlan() -> None:
-    def key(one: int, port: int, other: int, other_port: int, rest: int) -> tuple[int, ...]:
-        return (0, one, 0, other, port << 40 | other_port << 24 | rest)
+def test_the_ends_of_tunnels_are_those_of_the_first_packet() -> None:
+    rows = [(0, 1, 0, 2, 1 << 13, (7, 0, 0))] * 2
+    wanted = _keys(rows)
+    wanted.tunnels[:, LEVELS:] = [[10, 11, 12, 13, 14], [20, 21, 22, 23, 24]]
+    table, found = new_table(2), np.empty(2, dtype=np.int32)
+    assert number_flows(wanted, 2, table.keys, table.slots, 0, found) == 1
+    assert table.keys.tunnels[0].tolist() == [7, 0, 0, 10, 11, 12, 13, 14]
+    assert with_room(table, 1, 9).keys.tunnels[0].tolist() == [7, 0, 0, 10, 11, 12, 13, 14]
+
+
+def test_the_opposite_direction_has_the_same_protocol_vlan_and_tunnels() -> None:
+    def key(one: int, port: int, other: int, other_port: int, rest: int, *tunnel: int) -> tuple:
+        levels = len(tunnel) << 13
+        packed = port << 40 | other_port << 24 | rest | levels
+        return (0, one, 0, other, packed, (*tunnel, *[9] * (LEVELS - len(tunnel))))
 
     there, back = (1, 10, 2, 20), (2, 20, 1, 10)
-    keys = np.array([key(*there, 5), key(*back, 5), key(*back, 6), key(7, 9, 7, 9, 5)])
-    table, found = new_table(8), np.empty(4, dtype=np.int32)
-    assert number_flows(keys, 4, table.keys, table.slots, 0, found) == 4
-    assert reverse_flows(table, 4).tolist() == [1, 0, NO_FLOW, 3]
-    assert np.count_nonzero(table.slots) == 4
+    keys = _keys(
+        [
+            key(*there, 5),
+            key(*back, 5),
+            key(*back, 6),
+            key(7, 9, 7, 9, 5),
+            key(*there, 5, 3),
+            key(*back, 5, 4),
+            key(*back, 5, 3),
+        ]
+    )
+    table, found = new_table(8), np.empty(7, dtype=np.int32)
+    assert number_flows(keys, 7, table.keys, table.slots, 0, found) == 7
+    assert reverse_flows(table, 7).tolist() == [1, 0, NO_FLOW, 3, 6, NO_FLOW, 4]
+    assert np.count_nonzero(table.slots) == 7
 
 
 def test_addresses_are_bytes_in_network_order() -> None:

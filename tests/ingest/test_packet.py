@@ -116,7 +116,7 @@ def test_tags_separate_flows_and_join_connections(tmp_path: Path) -> None:
     [
         ethernet(bytes(28), 0x0806),
         ethernet(bytes(46), 0x0026),
-        ethernet(struct.pack(">I", 1 << 8) + IPV4, 0x8847),
+        ethernet(struct.pack(">I", 1 << 8) + bytes(60), 0x8847),
     ],
 )
 def test_what_is_not_ip_has_no_flow(tmp_path: Path, frame: bytes) -> None:
