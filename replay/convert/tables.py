@@ -23,7 +23,7 @@ _WORDS: dict[tuple[str, str], type[IntEnum]] = {
     ("events", "kind"): EventKind,
     ("events", "cause"): Cause,
 }
-_ADDRESSES = ("source", "destination")
+_ADDRESSES = ("source", "destination", "outer_source", "outer_destination")
 
 Write = Callable[[pa.RecordBatch], object]
 
@@ -83,7 +83,7 @@ def _text(table: str, name: str, column: pa.Array) -> pa.Array:
         return names.take(column)
     if not _translated(table, name):
         return column
-    return pa.array([_address(it) for it in column.to_pylist()], pa.string())
+    return pa.array([it and _address(it) for it in column.to_pylist()], pa.string())
 
 
 @cache

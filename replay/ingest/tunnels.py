@@ -79,7 +79,8 @@ def inner_packet(
     """Return where the packet in the tunnel at `at` starts, its ether type and the tunnel's word.
 
     `at` is behind the IP header of what may be a tunnel; `protocol` and ports are that packet's.
-    The word is 0 where there is none; the ether type is SHORT where a header is.
+    The word is 0 where there is none; the ether type is SHORT where a header is, the tunnel's own
+    for one.
     """
     if protocol == UDP:
         if _TEREDO_PORT in (port, other_port):
@@ -93,7 +94,9 @@ def inner_packet(
         return at, TYPE_IPV6, IP_IN_IP << _KIND_SHIFT
     if protocol == MPLS_INSIDE:
         return _network(data, at, end, TYPE_MPLS, MPLS_IN_IP << _KIND_SHIFT)
-    if at + 2 > end or u8(data, at) >> 4 != _ETHERIP_VERSION:
+    if at + 2 > end:
+        return at, SHORT, ETHERIP << _KIND_SHIFT
+    if u8(data, at) >> 4 != _ETHERIP_VERSION:
         return at, SHORT, _NONE
     return _ethernet(data, at + 2, end, ETHERIP << _KIND_SHIFT)
 
@@ -102,7 +105,7 @@ def inner_packet(
 def _over_udp(data: Bytes, at: int, end: int, port: int) -> tuple[int, int, int]:
     """Return what inner_packet does, of VXLAN and Geneve: eight bytes, the key in the second."""
     if at + 8 > end:
-        return at, SHORT, _NONE
+        return at, SHORT, VXLAN << _KIND_SHIFT
     first, key = u8(data, at), u32(data, at + 4, True) >> 8 | _HAS_KEY
     if port == _GENEVE_PORT:
         if first >> 6:  # of another version
@@ -126,7 +129,7 @@ def _over_udp(data: Bytes, at: int, end: int, port: int) -> tuple[int, int, int]
 def _gre(data: Bytes, at: int, end: int) -> tuple[int, int, int]:
     """Return what inner_packet does, of GRE: version 0, and 1, which is PPTP's."""
     if at + 4 > end:
-        return at, SHORT, _NONE
+        return at, SHORT, GRE_TUNNEL << _KIND_SHIFT
     flags, kind = u16(data, at, True), u16(data, at + 2, True)
     has_sum, routed, has_key, numbered = (
         flags >> 15,
@@ -142,7 +145,7 @@ def _gre(data: Bytes, at: int, end: int) -> tuple[int, int, int]:
     if version == 1:
         behind += 4 * (flags >> 7 & 1)  # an acknowledgement
     if behind > end:
-        return at, SHORT, _NONE
+        return at, SHORT, GRE_TUNNEL << _KIND_SHIFT
     if version == 1:  # each direction has a key of its own: it tells nothing of the tunnel
         inside, kind = ppp_header(data, behind, end)
         return _network(data, inside, end, kind, PPTP << _KIND_SHIFT)

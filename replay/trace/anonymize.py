@@ -77,12 +77,10 @@ class Anonymizer:
 
     def flows(self, table: pa.Table) -> pa.Table:
         """Return a flows table with other addresses and no hashes."""
-        for name in ("source", "destination"):
-            place = table.schema.get_field_index(name)
-            said = [self.address(address) for address in table[name].to_pylist()]
-            table = table.set_column(
-                place, table.schema.field(place), pa.array(said, pa.binary(16))
-            )
+        for place, field in enumerate(table.schema):
+            if field.type == pa.binary(16):  # every one of them is an address
+                said = [address and self.address(address) for address in table[place].to_pylist()]
+                table = table.set_column(place, field, pa.array(said, field.type))
         place = table.schema.get_field_index("rss_hash")
         if place >= 0:
             field = table.schema.field(place)

@@ -57,6 +57,10 @@ def _sll2(kind: int) -> bytes:
     return struct.pack(">HHIHBB8s", kind, 0, 1, 1, 0, 6, bytes(8))
 
 
+LABELS = struct.pack(">II", 77 << 12 | 64, 78 << 12 | 1 << 8 | 64)
+SNAP = b"\xaa\xaa\x03\0\0\0"
+
+
 @pytest.mark.parametrize(
     ("link", "four", "six"),
     [
@@ -71,6 +75,15 @@ def _sll2(kind: int) -> bytes:
         (0, struct.pack("<I", 2) + IPV4, struct.pack("<I", 30) + IPV6),
         (0, struct.pack(">I", 2) + IPV4, struct.pack(">I", 24) + IPV6),
         (108, struct.pack(">I", 2) + IPV4, struct.pack(">I", 28) + IPV6),
+        (9, b"\xff\x03\0\x21" + IPV4, b"\0\x57" + IPV6),
+        (9, b"\x21" + IPV4, b"\xff\x03\x57" + IPV6),  # the protocol in one byte
+        (50, b"\xff\x03\0\x21" + IPV4, b"\x8f\0\x86\xdd" + IPV6),
+        (51, b"\x11\0\0\1\0\x2f\0\x21" + IPV4, b"\x11\0\0\1\0\x43\0\x57" + IPV6),
+        (104, b"\x0f\0\x08\0" + IPV4, b"\x8f\0\x86\xdd" + IPV6),
+        (1, ethernet(b"\x11\0\0\1\0\x2f\0\x21" + IPV4, 0x8864), ethernet(LABELS + IPV6, 0x8847)),
+        (1, ethernet(LABELS + IPV4, 0x8848), ethernet(SNAP + b"\x86\xdd" + IPV6, 73)),
+        (9, b"\x02\x81" + LABELS + IPV4, b"\x02\x83" + LABELS + IPV6),
+        (113, _sll(0x8847) + LABELS + IPV4, _sll(0x8100) + b"\0\0\x86\xdd" + IPV6),
     ],
 )
 def test_link_types(tmp_path: Path, link: int, four: bytes, six: bytes) -> None:
@@ -81,7 +94,7 @@ def test_link_types(tmp_path: Path, link: int, four: bytes, six: bytes) -> None:
         packet, flow = _decode(tmp_path, frame, link=link)
         assert flow is not None
         assert _ends(flow) == ends
-        assert flow["vlan"] is None
+        assert flow["vlan"] is None or link == 113
         assert (packet["payload"], packet["status"], packet["length"]) == (5, OK, len(frame))
 
 
@@ -123,6 +136,48 @@ def test_what_is_not_ip_has_no_flow(tmp_path: Path, frame: bytes) -> None:
     packet, _ = _decode(tmp_path, frame)
     assert (packet["status"], packet["flow"], packet["payload"]) == (UNKNOWN, None, None)
     assert _decode(tmp_path, struct.pack("<I", 99) + IPV4, link=0)[0]["status"] == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("link", "frame", "status"),
+    [
+        (9, b"\xff\x03\xc0\x21" + bytes(20), UNKNOWN),  # LCP
+        (9, b"\xff\x03\0", MALFORMED),
+        (9, b"\xff\x03\0\0"[:4], UNKNOWN),
+        (104, b"\x8f\0\x80\x35" + bytes(20), UNKNOWN),  # SLARP
+        (51, bytes(5), MALFORMED),
+        (1, ethernet(b"\x42\x42\x03" + bytes(40), 43), UNKNOWN),  # spanning tree
+        (1, ethernet(b"\xaa\xaa\x03\0\0\x0c\x20\0" + bytes(40), 48), UNKNOWN),  # Cisco's
+        (1, ethernet(LABELS[:4] * 5, 0x8847), MALFORMED),  # no last label
+        (1, ethernet(LABELS, 0x8847), MALFORMED),
+        (1, ethernet(LABELS + bytes(20), 0x8847), UNKNOWN),
+        (1, ethernet(bytes(5), 0x8864), MALFORMED),
+        (105, bytes(60), UNKNOWN),
+    ],
+)
+def test_what_links_carry_besides_ip(
+    tmp_path: Path, link: int, frame: bytes, status: PacketStatus
+) -> None:
+    packet, flow = _decode(tmp_path, frame, link=link)
+    assert (packet["status"], flow) == (status, None)
+
+
+@pytest.mark.parametrize("protocol", [33, 132, 136])
+def test_other_protocols_with_ports(tmp_path: Path, protocol: int) -> None:
+    packet, flow = _decode(tmp_path, ip(CLIENT, SERVER, protocol, SEGMENT), link=101)
+    assert flow is not None
+    assert _ends(flow) == (CLIENT, 40_000, SERVER, 8080, protocol, 4)
+    assert (packet["payload"], packet["status"]) == (None, OK)
+
+
+def test_ipv4_authentication_is_stepped_over(tmp_path: Path) -> None:
+    head = bytes([6, 4]) + bytes(22)
+    packet, flow = _decode(tmp_path, ip(CLIENT, SERVER, 51, head + SEGMENT), link=101)
+    assert flow is not None
+    assert _ends(flow) == (CLIENT, 40_000, SERVER, 8080, 6, 4)
+    assert (packet["payload"], packet["status"]) == (5, OK)
+    packet, flow = _decode(tmp_path, ip(CLIENT, SERVER, 51, head[:20]), link=101)
+    assert (packet["status"], flow) == (MALFORMED, None)
 
 
 def _extension(kind: int, following: int, *, units: int = 0) -> bytes:

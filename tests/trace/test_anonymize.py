@@ -63,6 +63,17 @@ def test_flows_keep_their_shape_but_neither_addresses_nor_hashes(tmp_path: Path)
     assert new.select(kept).equals(table.select(kept))
 
 
+def test_the_ends_of_tunnels_are_addresses_too(tmp_path: Path) -> None:
+    table = tiny_trace(tmp_path).flows
+    outer = [None, *[MAPPED + bytes([10, 0, 0, i]) for i in range(1, len(table))]]
+    place = table.schema.get_field_index("outer_source")
+    table = table.set_column(place, table.schema.field(place), pa.array(outer, pa.binary(16)))
+    new = Anonymizer(KEY).flows(table)["outer_source"].to_pylist()
+    assert new[0] is None
+    assert None not in new[1:]
+    assert not set(new[1:]) & set(outer)
+
+
 def test_a_manifest_keeps_numbers_and_plain_words() -> None:
     manifest = {
         "sources": [{"name": "acme-db.pcap", "size": 77, "sha256": "abc", "format": "pcap"}],
