@@ -47,9 +47,7 @@ FLOORS = {
     "busy_polls": 0.05,
     "epoll_returns": 0.03,
     "cpu_busy": 0.03,
-    "latency_mean": 0.05,
     "latency_p50": 0.03,
-    "latency_p95": 0.1,
 }
 #: And as a share of the requests, of counters; of latencies, us; of CPU, points.
 _LEAST = {"latency": 0.5, "cpu": 0.5}
