@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 
 from replay.host import Host
 from replay.report.align import aligned
+from replay.report.cells import NOTHING, signed
 
 
 def host_table(host: Host) -> str:
@@ -32,3 +34,15 @@ def _text(value: int | bool | str | tuple[tuple[int, int], ...]) -> str:
     if isinstance(value, tuple):
         return " ".join(f"{residency}/{latency}" for residency, latency in value) or "none"
     return value
+
+
+def held_out_table(errors: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the errors of cells that a fit did not see, a line a cell; nothing without any."""
+    if not errors:
+        return ""
+    metrics = list(dict.fromkeys(metric for of_cell in errors.values() for metric in of_cell))
+    lines = [["cell", *metrics]]
+    for cell, found in errors.items():
+        lines.append([cell, *(signed(found[it]) if it in found else NOTHING for it in metrics)])
+    told = "\n# held out: each cell predicted from a fit of all others, error\n"
+    return told + aligned(lines, [True, *(False for _ in metrics)])

@@ -1,8 +1,9 @@
 """A host from counters: the constants at which the model comes closest to measured cells.
 
-How it is fitted is in `replay.fit`. Each constant's prior is the value of a host that was there
-before; its deviation is that of its samples, at least a quarter of the value, and half of the value
-where it was never measured. A figure's deviation is that of its repetitions, at least FLOORS.
+How it is fitted is in `replay.calibration.fit`. Each constant's prior is the value of a host that
+was there before; its deviation is that of its samples, at least a quarter of the value, and half of
+the value where it was never measured. A figure's deviation is that of its repetitions, at least
+FLOORS.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from statistics import NormalDist
 
 import numpy as np
 
-from replay.cells import Cell
+from replay.calibration.cells import Cell
+from replay.calibration.fit import Fit, Floats, Unknown, fit
+from replay.calibration.predict import Arrivals
 from replay.errors import PolicyError, nearest
-from replay.fit import Fit, Floats, Unknown, fit
 from replay.host import Cost, Host
-from replay.predict import Arrivals
 
 #: Constants that counters can tell something of, and what of the model they move.
 FITTABLE = (

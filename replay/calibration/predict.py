@@ -8,7 +8,7 @@ from functools import lru_cache, reduce
 import numpy as np
 
 from replay.arrivals import offered
-from replay.cells import Cell
+from replay.calibration.cells import Cell
 from replay.engine import replay_island
 from replay.engine.outcome import Outcome
 from replay.engine.workload import Workload

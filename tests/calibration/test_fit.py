@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from replay.fit import Floats, Unknown, fit
+from replay.calibration.fit import Floats, Unknown, fit
 
 
 def line(x: Floats) -> np.ndarray:
