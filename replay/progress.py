@@ -28,7 +28,9 @@ class _Line:
 
     def __init__(self) -> None:
         self.began = time.monotonic()
-        self.phase = ("", 0, 0)  # what is done before the replays: name, done, of
+        self.phase = ("", 0, 0)  # what is done before the replays: name, done, of (0: unknown)
+        self.unit = "packets"
+        self.phase_began = self.began
         self.jobs: list[Job] = []
         self.done = self.total = 0  # packets
 
@@ -38,16 +40,20 @@ class _Line:
         if took < QUIET_S:
             return ""
         what, done, total = self.phase
+        unit, since = self.unit, self.phase_began
         if self.total:
             jobs = list(self.jobs)
             what = f"replaying {', '.join(dict.fromkeys(it.name for it in jobs))}"
             done = self.done + int(sum(it.packets * it.share() for it in jobs))
-            total = self.total
-        if not total:
+            total, unit, since = self.total, "packets", self.began
+        if not what:
             return ""
-        rate = done / took
+        rate = done / max(now - since, 1e-9)
+        speed = f"{rate / 1e6:.1f} M {unit}/s"
+        if not total:
+            return f"{what}: {done / 1e6:,.0f} M {unit}, {speed}"
         left = f"{(total - done) / rate:,.0f} s left" if done else ""
-        return f"{what}: {100 * done / total:.0f} %, {rate / 1e6:.1f} M packets/s, {left}"
+        return f"{what}: {100 * done / total:.0f} %, {speed}, {left}"
 
 
 _line: _Line | None = None
@@ -91,10 +97,15 @@ def shown(wanted: bool | None = None) -> Iterator[None]:
         thread.join()
 
 
-def step(name: str, done: int, total: int) -> None:
-    """Say how far what comes before the replays is, in packets."""
-    if _line is not None:
-        _line.phase = (name, done, total)
+def step(name: str, done: int, total: int, unit: str = "packets") -> None:
+    """Say how far one phase of a run is, its share of the time so far; a total of 0 is unknown."""
+    line = _line
+    if line is None:
+        return
+    if name != line.phase[0]:
+        line.phase_began = time.monotonic()
+    line.unit = unit
+    line.phase = (name, done, total)
 
 
 def expect(packets: int) -> None:

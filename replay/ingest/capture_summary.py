@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from replay.ingest.messages import Counts
+from replay.ingest.messages import MOST_WAITING, Counts
 from replay.ingest.records import Findings
 from replay.ingest.server import FROM_SERVER, TO_SERVER, Ends, Server, Sides, address_text
-from replay.ingest.times import Timed
+from replay.ingest.times import Clock
 from replay.trace.schema import PacketStatus
 from replay.units import SECOND
 
@@ -30,14 +30,25 @@ class Told:
     losses: dict[str, int] = field(default_factory=dict)
 
 
-def tell(
-    findings: Findings, timed: Timed, ends: Ends, side: Sides, server: Server, counts: Counts
-) -> Told:
+@dataclass(frozen=True)
+class Facts:
+    """What is told of: what the file says, its times, flows, messages; packets by status."""
+
+    findings: Findings
+    clock: Clock
+    ends: Ends
+    side: Sides
+    server: Server
+    counts: Counts
+    status: list[int]
+
+
+def tell(facts: Facts) -> Told:
     """Return the lines about a capture that was read."""
-    told = Told(loop_of(counts))
-    _found(told, findings, timed, ends, counts)
-    _inferred(told, findings, timed, side, server, counts)
-    _lost(told, findings, timed)
+    told = Told(loop_of(facts.counts))
+    _found(told, facts)
+    _inferred(told, facts)
+    _lost(told, facts)
     return told
 
 
@@ -69,23 +80,24 @@ def server_entry(server: Server) -> dict[str, Any]:
     }
 
 
-def gaps(findings: Findings, timed: Timed) -> list[dict[str, Any]]:
+def gaps(findings: Findings, clock: Clock) -> list[dict[str, Any]]:
     """Return the rows of the gaps table: cut or damaged, dropped by the capture, clock steps."""
     rows: list[dict[str, Any]] = []
     if findings.note:
-        rows.append({"start_ns": timed.duration, "end_ns": None, "cause": "cut", "lost": None})
+        rows.append({"start_ns": clock.duration, "end_ns": None, "cause": "cut", "lost": None})
     if findings.dropped:
         rows.append({"start_ns": None, "end_ns": None, "cause": "lost", "lost": findings.dropped})
-    for before, after in timed.steps:
+    for before, after in clock.steps:
         rows.append({"start_ns": after, "end_ns": before, "cause": "clock", "lost": None})
     return [{**row, "source": 0} for row in rows]
 
 
-def _found(told: Told, findings: Findings, timed: Timed, ends: Ends, counts: Counts) -> None:
-    packets, flows = len(timed.columns.time), len(ends.reverse)
+def _found(told: Told, facts: Facts) -> None:
+    findings, clock, ends, counts = facts.findings, facts.clock, facts.ends, facts.counts
+    flows = len(ends.reverse)
     connections = int(np.count_nonzero(ends.connection == np.arange(flows)))
     told.found.append(
-        f"{_count(packets, 'packet')} in {timed.duration / SECOND:.6g} s,"
+        f"{_count(clock.packets, 'packet')} in {clock.duration / SECOND:.6g} s,"
         f" {_count(connections, 'connection')} in {_count(flows, 'flow')}"
     )
     told.found.append(
@@ -97,9 +109,8 @@ def _found(told: Told, findings: Findings, timed: Timed, ends: Ends, counts: Cou
         )
 
 
-def _inferred(
-    told: Told, findings: Findings, timed: Timed, side: Sides, server: Server, counts: Counts
-) -> None:
+def _inferred(told: Told, facts: Facts) -> None:
+    clock, side, server, counts = facts.clock, facts.side, facts.server, facts.counts
     flows = int(np.count_nonzero(side == TO_SERVER) + np.count_nonzero(side == FROM_SERVER))
     if server.inferred and server.port is None:
         told.inferred.append("server: none, there is no TCP or UDP: name it with --server")
@@ -116,13 +127,13 @@ def _inferred(
             f"{counts.repeated:,} repeated TCP segments were taken as acknowledgements;"
             " which of their copies arrived is not known"
         )
-    if timed.untimed:
+    if clock.untimed:
         told.inferred.append(
-            f"{timed.untimed:,} packets have no time: they took that of the packet before them"
+            f"{clock.untimed:,} packets have no time: they took that of the packet before them"
         )
-    if timed.backwards:
+    if clock.backwards:
         told.inferred.append(
-            f"{timed.backwards:,} packets stood behind a later one: sorted by time"
+            f"{clock.backwards:,} packets stood behind a later one: sorted by time"
         )
 
 
@@ -130,24 +141,29 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s'[: number != 1]}"
 
 
-def _lost(told: Told, findings: Findings, timed: Timed) -> None:
+def _lost(told: Told, facts: Facts) -> None:
+    findings, clock = facts.findings, facts.clock
     if findings.note:
         told.lost.append(f"{findings.note}: nothing behind it was read")
     if findings.dropped:
         told.lost.append(f"{findings.dropped:,} packets were dropped by the capture, it says")
-    if timed.steps:
-        told.lost.append(f"the clock was set back by a second or more {len(timed.steps):,} times")
-    status = {kind: np.count_nonzero(timed.columns.status == kind) for kind in PacketStatus}
+    if clock.steps:
+        told.lost.append(f"the clock was set back by a second or more {len(clock.steps):,} times")
+    if facts.counts.beyond:
+        told.lost.append(
+            f"{facts.counts.beyond:,} requests waited behind more than {MOST_WAITING:,} others:"
+            " their answers are not told apart"
+        )
     for kind, what in (
         (PacketStatus.CUT, "cut by the snap length within their headers"),
         (PacketStatus.MALFORMED, "malformed"),
         (PacketStatus.UNKNOWN, "of protocols or link types that are not decoded: without a flow"),
     ):
-        if status[kind]:
-            told.lost.append(f"{status[kind]:,} packets are {what}")
+        if facts.status[kind]:
+            told.lost.append(f"{facts.status[kind]:,} packets are {what}")
     told.lost.append("service times: a capture cannot tell them from waiting")
     told.losses = {
         "cut": int(findings.note is not None),
         "dropped": findings.dropped,
-        **{kind.name.lower() + "_packets": int(status[kind]) for kind in PacketStatus if kind},
+        **{kind.name.lower() + "_packets": facts.status[kind] for kind in PacketStatus if kind},
     }

@@ -8,22 +8,36 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from replay.ingest.flow_state import BYTES, FIRST, LAST, PACKETS
 from replay.ingest.flows import LEVELS, OUTER, FlowTable, addresses, unpack
-from replay.ingest.messages import BYTES, FIRST, LAST, PACKETS, Messages
-from replay.ingest.times import Timed
+from replay.ingest.messages import Messages
+from replay.ingest.rows import Rows
 from replay.ingest.tunnels import tunnel_name
 from replay.trace import schema
 
 Int64s = npt.NDArray[np.int64]
 
 
-def packets_table(timed: Timed, messages: Messages) -> pa.Table:
-    """Return the packets table; negative numbers in the columns mean null."""
-    columns = timed.columns
+def packets_schema(unanswered: bool, untimed: bool) -> pa.Schema:
+    """Return the packets' columns that can have a value.
+
+    No packet is `unanswered` without answers; bounds are those of packets that are `untimed`.
+    """
+    names = {"arrival_ns", "flow", "device", "length", "payload", "kind", "status"}
+    if not unanswered:
+        names |= {"reply_to", "think_ns"}
+    if untimed:
+        names |= {"earliest_ns", "latest_ns"}
+    return pa.schema([field for field in schema.PACKETS if field.name in names])
+
+
+def packets_batch(kind: pa.Schema, rows: Rows, messages: Messages) -> pa.RecordBatch:
+    """Return a batch of the packets table; negative numbers in the columns mean null."""
+    columns = rows.columns
     known: dict[str, Any] = {
         "arrival_ns": columns.time,
-        "earliest_ns": timed.earliest,
-        "latest_ns": timed.latest,
+        "earliest_ns": rows.earliest,
+        "latest_ns": rows.latest,
         "flow": messages.flow,
         "device": columns.device,
         "length": columns.length,
@@ -33,12 +47,13 @@ def packets_table(timed: Timed, messages: Messages) -> pa.Table:
         "think_ns": messages.think,
         "status": columns.status,
     }
-    return _table(schema.PACKETS, known, len(columns.time))
+    arrays = [_column(known[field.name], field.type) for field in kind]
+    return pa.RecordBatch.from_arrays(arrays, schema=kind)
 
 
-def flows_table(table: FlowTable, order: Int64s, statistics: Int64s) -> pa.Table:
-    """Return the flows table; row i is flow order[i] of `table` and `statistics`."""
-    ends, numbers = table.keys.ends[order], statistics[order]
+def flows_table(table: FlowTable, order: Int64s, state: Int64s) -> pa.Table:
+    """Return the flows table; row i is flow order[i] of `table` and `state`."""
+    ends, numbers = table.keys.ends[order], state[order]
     parts = unpack(ends[:, 4])
     known: dict[str, Any] = {
         "first_ns": numbers[:, FIRST],

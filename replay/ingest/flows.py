@@ -31,12 +31,15 @@ class Keys(NamedTuple):
     ends: Int64s  # (rows, END_WORDS); a negative last word is NO_FLOW
     tunnels: Int64s  # (rows, TUNNEL_WORDS), of which as many are written as `pack` was told
 
+    def part(self, first: int, behind: int) -> Keys:
+        """Return the rows from `first` up to `behind`, sharing memory."""
+        return Keys(self.ends[first:behind], self.tunnels[first:behind])
+
 
 class FlowTable(NamedTuple):
     """Flows met so far. `slots` has a power of two of entries, at least twice the flows."""
 
     keys: Keys
-    sequence: Int64s  # (room,): the sequence number TCP's next byte will have; -1 unknown
     slots: npt.NDArray[np.int32]  # flow + 1; 0 is free
 
 
@@ -78,17 +81,15 @@ def new_table(room: int) -> FlowTable:
     slots = 1 << (2 * room - 1).bit_length()
     return FlowTable(
         new_keys(room),
-        np.full(room, -1, dtype=np.int64),
         np.zeros(slots, dtype=np.int32),
     )
 
 
 def with_room(table: FlowTable, flows: int, more: int) -> FlowTable:
     """Return `table`, of which `flows` are used, or a larger copy: with room for `more`."""
-    if flows + more <= len(table.sequence):
+    if flows + more <= len(table.keys.ends):
         return table
     larger = new_table(2 * (flows + more))
-    larger.sequence[:flows] = table.sequence[:flows]
     number_flows(table.keys, flows, larger.keys, larger.slots, 0, np.empty(flows, np.int32))
     return larger
 
@@ -181,20 +182,22 @@ def _hash(a: int, b: int, c: int, d: int, e: int) -> int:
     return (mixed * 0x5851F42D & 0x3FFF_FFFF_FFFF_FFFF) >> 29
 
 
-def reverse_flows(table: FlowTable, flows: int) -> Int64s:
-    """Return the opposite direction of each of the first `flows` flows, NO_FLOW without."""
-    ends, tunnels = table.keys.ends[:flows], table.keys.tunnels[:flows]
+def one_of_two(keys: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
+    """Return keys of the same shape that a connection's two directions have in common.
+
+    And whether both directions are one: what a port sends to itself.
+    """
+    ends = keys.ends
     packed = ends[:, 4]
     ports = (packed >> 24 & 0xFFFF) << 40 | (packed >> 40 & 0xFFFF) << 24
     turned = np.empty_like(ends)
     turned[:, 0:2], turned[:, 2:4] = ends[:, 2:4], ends[:, 0:2]
     turned[:, 4] = ports | packed & 0xFF_FFFF
-    # Entered into a copy: what is not there gets a number beyond the flows.
-    whole = FlowTable(Keys(ends, tunnels), table.sequence[:flows], table.slots)
-    copy = with_room(whole, flows, flows + 1)
-    found = np.empty(flows, dtype=np.int32)
-    number_flows(Keys(turned, tunnels), flows, copy.keys, copy.slots, flows, found)
-    return np.where(found < flows, found, NO_FLOW).astype(np.int64)
+    later = turned[:, 4] < packed
+    for word in (1, 0):  # the highest decides last
+        later = (turned[:, word] < ends[:, word]) | ((turned[:, word] == ends[:, word]) & later)
+    common = np.where(later[:, None], turned, ends)
+    return Keys(common, keys.tunnels), (turned == ends).all(axis=1)
 
 
 def addresses(words: Int64s) -> npt.NDArray[np.uint8]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from replay.errors import TraceError
 from replay.ingest.ingested import Ingested
-from replay.ingest.sniff import ATTACHMENT, BUNDLE, CAPTURES, sniff
+from replay.ingest.sniff import (
+    ATTACHMENT,
+    BUNDLE,
+    CAPTURES,
+    is_folder,
+    sniff_folder,
+    sniff_stream,
+)
+from replay.ingest.stream import Stream
 from replay.policy import parse_policy
 from replay.trace.bundle import Trace, bundle_writer, open_trace, write_manifest, write_table
 from replay.trace.schema import TABLES, PacketKind
@@ -20,6 +28,14 @@ from replay.units import SECOND
 
 #: Writes all tables but the outcomes into a bundle's folder; returns the rest of what was read.
 Writer = Callable[[Path], Ingested]
+
+
+class _Source(NamedTuple):
+    """What was given, what it is, and where it is read; a folder has no stream."""
+
+    path: Path
+    kind: str
+    stream: Stream | None
 
 
 @dataclass(frozen=True)
@@ -64,40 +80,49 @@ def ingest(
     place = Path(output)
     if place.exists():  # said before the work, and by the writer again
         raise TraceError(f"{place}: already exists; name another bundle or remove it")
-    kinds = [(Path(source), sniff(source)) for source in sources]
-    beside = [path for path, kind in kinds if kind == ATTACHMENT]
-    recorded = [(path, kind) for path, kind in kinds if kind != ATTACHMENT]
-    if len(recorded) != 1:
-        raise TraceError(
-            f"{len(recorded)} recordings: exactly 1 can be read for now; give each its own bundle"
-        )
-    path, kind = recorded[0]
-    attach = _attacher(beside, outcomes, device)
-    write = _writer(path, kind, server, device, compress, attached=attach is not None)
-    with bundle_writer(place) as folder:
-        read = write(folder)
-        read.manifest.update(facts)
-        read = attach(folder, read) if attach else read
-        table = read.tables.get("outcomes", TABLES["outcomes"].empty_table())
-        write_table(folder, "outcomes", table, compress)
-        write_manifest(folder, read.manifest)
+    with ExitStack() as opened:
+        found = [_open(Path(source), opened) for source in sources]
+        beside = [it.path for it in found if it.kind == ATTACHMENT]
+        recorded = [it for it in found if it.kind != ATTACHMENT]
+        if len(recorded) != 1:
+            raise TraceError(
+                f"{len(recorded)} recordings: exactly 1 can be read for now;"
+                " give each its own bundle"
+            )
+        attach = _attacher(beside, outcomes, device)
+        write = _writer(recorded[0], server, device, compress, attached=attach is not None)
+        with bundle_writer(place) as folder:
+            read = write(folder)
+            read.manifest.update(facts)
+            read = attach(folder, read) if attach else read
+            table = read.tables.get("outcomes", TABLES["outcomes"].empty_table())
+            write_table(folder, "outcomes", table, compress)
+            write_manifest(folder, read.manifest)
     return Summary(place, read.found, read.inferred, read.lost)
 
 
+def _open(path: Path, opened: ExitStack) -> _Source:
+    """Open a source, for as long as `opened` lasts, and tell what it is."""
+    if is_folder(path):
+        return _Source(path, sniff_folder(path), None)
+    stream = opened.enter_context(Stream(path))
+    return _Source(path, sniff_stream(stream), stream)
+
+
 def _writer(
-    path: Path,
-    kind: str,
+    source: _Source,
     server: str | None,
     device: str | None,
     compress: str | None,
     *,
     attached: bool,
 ) -> Writer:
-    """Return what writes a recording of this kind. `attached`: files stand beside it.
+    """Return what writes a recording. `attached`: files stand beside it.
 
     Raises TraceError for options that are not for this kind, and for a file that is damaged at its
     start.
     """
+    path, kind, stream = source
     if server is not None and kind not in CAPTURES:
         raise TraceError(f"{path}: --server is for packet captures; this is {kind}")
     if device is not None and kind in CAPTURES and not attached:
@@ -106,16 +131,23 @@ def _writer(
         if not attached:
             raise TraceError(f"{path}: is a bundle already; name what to add to it")
         return _bundle_writer(path, compress)
-    if kind in CAPTURES:
-        return _capture_writer(path, server, compress)
-    return _perf_writer(path, device, compress)
+    if kind in CAPTURES and stream is not None:
+        return _capture_writer(stream, server, compress)
+    return _perf_writer(path, stream, device, compress)
 
 
-def _perf_writer(path: Path, device: str | None, compress: str | None) -> Writer:
+def _perf_writer(
+    path: Path, stream: Stream | None, device: str | None, compress: str | None
+) -> Writer:
     """Return what reads perf.data and writes its tables."""
     from replay.ingest.perf import read_perf  # here: each format pays for its own imports only
 
-    read = read_perf(path, device=device)
+    if stream is None or stream.is_file:
+        read = read_perf(path, device=device)
+    else:
+        with stream.as_file() as file:
+            read = read_perf(file, device=device)
+        read.manifest["sources"] = [stream.entry()]
 
     def write(folder: Path) -> Ingested:
         _write_tables(folder, read, compress)
@@ -124,18 +156,14 @@ def _perf_writer(path: Path, device: str | None, compress: str | None) -> Writer
     return write
 
 
-def _capture_writer(path: Path, server: str | None, compress: str | None) -> Writer:
-    """Return what reads a capture and writes its tables, while another thread hashes it."""
-    from replay.ingest.pcap import OpenCapture
-
-    capture = OpenCapture(path, server)
+def _capture_writer(stream: Stream, server: str | None, compress: str | None) -> Writer:
+    """Return what reads a capture and writes its tables meanwhile."""
+    from replay.ingest.pcap import CAPTURED, write_capture
 
     def write(folder: Path) -> Ingested:
-        with ThreadPoolExecutor(1) as other:
-            entry = other.submit(capture.source)
-            read = capture.read()
-            _write_tables(folder, read, compress)
-            return replace(read, manifest={"sources": [entry.result()], **read.manifest})
+        read = write_capture(stream, folder, server=server, compress=compress)
+        _write_tables(folder, read, compress, *CAPTURED)
+        return read
 
     return write
 
@@ -158,10 +186,10 @@ def _bundle_writer(path: Path, compress: str | None) -> Writer:
     return write
 
 
-def _write_tables(folder: Path, read: Ingested, compress: str | None) -> None:
-    """Write all tables but the outcomes, which attachments may fill."""
+def _write_tables(folder: Path, read: Ingested, compress: str | None, *written: str) -> None:
+    """Write all tables but those `written`, and the outcomes, which attachments may fill."""
     for name, schema in TABLES.items():
-        if name != "outcomes":
+        if name not in (*written, "outcomes"):
             write_table(folder, name, read.tables.get(name, schema.empty_table()), compress)
 
 

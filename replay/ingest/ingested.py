@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from replay.errors import TraceError
+from replay.ingest.stream import DIGEST_BYTES
 from replay.trace.bundle import Manifest
 
 
@@ -32,21 +33,20 @@ class Ingested:
 
 
 def source_entry(path: Path, *data: memoryview) -> dict[str, Any]:
-    """Return a source's name, size (bytes) and sha256, for the manifest.
+    """Return a source's name, size (bytes), and the SHA-256 of so many of its first bytes.
 
     `data` is the whole content, in parts, where it is in memory. Raises TraceError where the file
-    cannot be read. The hash runs without the interpreter's lock.
+    cannot be read.
     """
-    if data:
-        digest = hashlib.sha256()
-        for part in data:
-            digest.update(part)
-        size = sum(part.nbytes for part in data)
-        return {"name": path.name, "size": size, "sha256": digest.hexdigest()}
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
-            size = file.tell()
-    except OSError as error:
-        raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
-    return {"name": path.name, "size": size, "sha256": digest.hexdigest()}
+    head, size = b"", sum(part.nbytes for part in data)
+    for part in data:
+        head += part[: DIGEST_BYTES - len(head)]
+    if not data:
+        try:
+            with path.open("rb") as file:
+                head = file.read(DIGEST_BYTES)
+                size = file.seek(0, 2)
+        except OSError as error:
+            raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
+    digest = hashlib.sha256(head).hexdigest()
+    return {"name": path.name, "size": size, "sha256": digest, "hashed": len(head)}

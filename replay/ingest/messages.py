@@ -7,14 +7,14 @@ the oldest request that was not answered to its end.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from replay.engine.accelerate import jit_in_place, jit_inside
+from replay.ingest.flow_state import BYTES, FIRST, LAST, NONE
 from replay.ingest.headers import (
-    ACK,
     END_OF_MESSAGE,
     FIN,
     OUTGOING,
@@ -23,7 +23,7 @@ from replay.ingest.headers import (
     SYN,
     TRANSPORT,
 )
-from replay.ingest.records import Columns
+from replay.ingest.records import LAST_OF_TURN, ROWS, Columns
 from replay.ingest.server import ELSEWHERE, FROM_SERVER
 from replay.trace.schema import PacketKind
 
@@ -32,24 +32,26 @@ Int64s = npt.NDArray[np.int64]
 _REQUEST, _ACK, _CONTROL = int(PacketKind.REQUEST), int(PacketKind.ACK), int(PacketKind.CONTROL)
 _TX, _DATA = int(PacketKind.TX), int(PacketKind.DATA)
 
-#: No such row, and no such time.
-NONE = -1
+_ENDS = END_OF_MESSAGE | FIN | LAST_OF_TURN
 
-#: Columns of the flows' statistics, shape (flows, 5).
-FIRST, LAST, PACKETS, BYTES, ASKS = 0, 1, 2, 3, 4
-STATISTICS = 5
-
-#: Columns of the flows' facts, shape (flows, 3), side by side: each packet looks them up.
-_SIDE, _CONNECTION, _NUMBER, _FACTS = 0, 1, 2, 3
+#: Columns of the flows' facts, shape (flows, 4), side by side: each packet looks them up.
+_SIDE, _CONNECTION, _NUMBER, _ANSWERABLE, _FACTS = 0, 1, 2, 3, 4
 
 #: Columns of the connections' state, shape (flows, 6), by the lower flow of the two.
-_PART = 0  # row of a message's part that is not known to be its last
-_ANSWERED = 1  # row of the request that is being answered, or was last
-_COMPLETE = 2  # whether its answer was seen to end
-_NEWEST = 3  # row of the last request
+_ANSWERED = 0  # row of the request that is being answered, or was last
+_COMPLETE = 1  # whether its answer was seen to end
+_NEXT, _NEWEST = 2, 3  # the requests behind it, from the next to the newest: places in `waiting`
 _ANSWER_TIME = 4  # of the last packet of any answer
 _WAITING = 5  # whether nothing answered the last request yet
 _STATE_COLUMNS = 6
+
+#: Requests that wait behind others of their connection, shape (room, 2): row, and place of the
+#: next. Place 0 holds how many places were ever used, and the first of those that are free again.
+_ROW, _BEHIND = 0, 1
+_USED, _FREE = 0, 1
+
+#: More requests than this never wait at once; the answers of those beyond are not told apart.
+MOST_WAITING = 1 << 20
 
 
 class Messages(NamedTuple):
@@ -60,6 +62,21 @@ class Messages(NamedTuple):
     reply_to: Int64s  # row
     think: Int64s  # ns
 
+    @classmethod
+    def empty(cls, rows: int) -> Messages:
+        """Return room for `rows` packets."""
+        return cls(
+            np.empty(rows, dtype=np.int32),
+            np.empty(rows, dtype=np.uint8),
+            np.empty(rows, dtype=np.int64),
+            np.empty(rows, dtype=np.int64),
+        )
+
+    def part(self, rows: int) -> Messages:
+        """Return the first `rows`, sharing memory."""
+        columns: list[npt.NDArray[Any]] = [column[:rows] for column in self]
+        return Messages(*columns)
+
 
 class Counts(NamedTuple):
     """What a capture was seen to hold."""
@@ -69,68 +86,84 @@ class Counts(NamedTuple):
     following: int  # requests that an answer to the connection's request before them precedes
     overlapping: int  # requests sent while the one before them waited
     repeated: int  # TCP segments seen before
+    beyond: int  # requests that waited beyond MOST_WAITING
 
 
-@jit_in_place
-def summarise_flows(columns: Columns, statistics: Int64s) -> None:
-    """Write first and last time, packets, bytes and `asks` (see server) of every flow."""
-    for row in range(len(columns.flow)):
-        flow = columns.flow[row]
-        if flow < 0:
-            continue
-        one = statistics[flow]
-        if one[PACKETS] == 0:
-            one[FIRST] = columns.time[row]
-        one[LAST] = columns.time[row]
-        one[PACKETS] += 1
-        one[BYTES] += np.int64(columns.length[row])
-        if columns.marks[row] & SYN:
-            one[ASKS] = -1 if columns.marks[row] & ACK else 1
+#: The places of Counts.
+_REQUESTS, _ANSWERS, _FOLLOWING, _OVERLAPPING, _REPEATED, _BEYOND = 0, 1, 2, 3, 4, 5
 
 
-def find_messages(
-    columns: Columns, side: npt.NDArray[np.int8], connection: Int64s, order: Int64s
-) -> tuple[Messages, Counts]:
-    """Return each packet's kind, the request it answers or acknowledges, and think times.
+class Follower:
+    """Follows all connections of a capture, batch by batch, in order of time.
 
-    `columns` is in order of time; `side` and `connection` are by flow; row i of the flows table is
-    flow order[i]. The flows of `columns` become rows of that table.
+    `side`, `connection` and `reverse` are by flow; row i of the flows table is flow order[i].
     """
-    rows = len(columns.time)
-    messages = Messages(
-        columns.flow,
-        np.empty(rows, dtype=np.uint8),
-        np.empty(rows, dtype=np.int64),
-        np.empty(rows, dtype=np.int64),
-    )
-    state = np.full((len(side), _STATE_COLUMNS), NONE, dtype=np.int64)
-    following = np.empty(rows, dtype=np.int64)
-    facts = np.empty((len(side), _FACTS), dtype=np.int32)
-    facts[:, _SIDE], facts[:, _CONNECTION] = side, connection
-    facts[order, _NUMBER] = np.arange(len(order))
-    return messages, Counts(*_follow(columns, facts, messages, state, following))
+
+    def __init__(
+        self, side: npt.NDArray[np.int8], connection: Int64s, reverse: Int64s, order: Int64s
+    ) -> None:
+        self._facts = np.empty((len(side), _FACTS), dtype=np.int32)
+        self._facts[:, _SIDE], self._facts[:, _CONNECTION] = side, connection
+        self._facts[order, _NUMBER] = np.arange(len(order))
+        self._facts[:, _ANSWERABLE] = reverse != NONE
+        self._state = np.full((len(side), _STATE_COLUMNS), NONE, dtype=np.int64)
+        self._waiting = np.zeros((ROWS, 2), dtype=np.int64)
+        self._counts = np.zeros(len(Counts._fields), dtype=np.int64)
+        self._rows = 0
+
+    def follow(self, columns: Columns, state: Int64s, messages: Messages) -> None:
+        """Write what the next packets are; bring times and bytes of the flows' state up to date.
+
+        The flows of `columns` become rows of the flows table in `messages`.
+        """
+        rows = len(columns.time)
+        used = int(self._waiting[0, _USED]) + 1 + rows
+        if used > len(self._waiting) and len(self._waiting) < MOST_WAITING:
+            larger = np.zeros((min(2 * used, MOST_WAITING), 2), dtype=np.int64)
+            larger[: len(self._waiting)] = self._waiting
+            self._waiting = larger
+        _follow(
+            columns,
+            self._rows,
+            self._facts,
+            state,
+            self._state,
+            self._waiting,
+            messages,
+            self._counts,
+        )
+        self._rows += rows
+
+    @property
+    def counts(self) -> Counts:
+        """What was seen so far."""
+        return Counts(*self._counts.tolist())
 
 
 @jit_in_place
 def _follow(
     columns: Columns,
+    first: int,
     facts: npt.NDArray[np.int32],
-    messages: Messages,
+    flows: Int64s,
     state: Int64s,
-    next_request: Int64s,
-) -> tuple[int, int, int, int, int]:
-    """Walk through all packets; return the numbers of Counts.
-
-    `next_request` chains the requests of a connection.
-    """
-    requests = answers = following = overlapping = repeated = 0
-    for row in range(len(columns.time)):
-        flow, marks, payload = columns.flow[row], columns.marks[row], columns.payload[row]
-        kind, reply_to, side, connection = _CONTROL, NONE, ELSEWHERE, NONE
-        messages.think[row] = NONE
+    waiting: Int64s,
+    messages: Messages,
+    counts: Int64s,
+) -> None:
+    """Walk through packets, of which the first is row `first` of all; add to `counts`."""
+    requests = answers = repeated = 0
+    for i in range(len(columns.time)):
+        flow, marks, payload = columns.flow[i], columns.marks[i], columns.payload[i]
+        kind, reply_to, think, side, connection = _CONTROL, NONE, NONE, ELSEWHERE, NONE
+        time, number = columns.time[i], NONE
         if flow >= 0:
             side, connection = facts[flow, _SIDE], facts[flow, _CONNECTION]
-            messages.flow[row] = facts[flow, _NUMBER]
+            number = facts[flow, _NUMBER]
+            if flows[flow, FIRST] == NONE:
+                flows[flow, FIRST] = time
+            flows[flow, LAST] = time
+            flows[flow, BYTES] += np.int64(columns.length[i])
         if marks & REPEATED:
             repeated += 1
         if side == ELSEWHERE:
@@ -138,68 +171,75 @@ def _follow(
                 kind = _TX
         elif side == FROM_SERVER:
             kind = _TX
-            one = state[connection]
             if payload > 0 and marks & TRANSPORT:
                 answers += 1
-                if one[_PART] != NONE:
-                    requests += 1
-                    after = _request(one[_PART], one, columns, messages, next_request)
-                    following, overlapping = following + (after == 0), overlapping + (after == 1)
-                reply_to = _answer(one, marks, next_request)
-                one[_ANSWER_TIME] = columns.time[row]
+                reply_to = _answer(state[connection], marks, waiting)
+                state[connection, _ANSWER_TIME] = time
         elif marks & TRANSPORT and not marks & RST and payload > 0:
-            one = state[connection]
             if marks & REPEATED:
                 kind = _ACK
-            elif marks & (END_OF_MESSAGE | FIN):
+            elif marks & _ENDS:
                 kind = _REQUEST
                 requests += 1
-                after = _request(row, one, columns, messages, next_request)
-                following, overlapping = following + (after == 0), overlapping + (after == 1)
+                if state[connection, _ANSWER_TIME] != NONE:
+                    think = time - state[connection, _ANSWER_TIME]
+                _request(first + i, state[connection], facts[flow, _ANSWERABLE], waiting, counts)
             else:
                 kind = _DATA
-                one[_PART] = row
         elif marks & TRANSPORT and not marks & (SYN | FIN | RST) and payload == 0:
             kind = _ACK
-            one = state[connection]
-            if one[_ANSWER_TIME] != NONE:
-                reply_to = one[_ANSWERED]
-        messages.kind[row] = kind
-        messages.reply_to[row] = reply_to
-    return requests, answers, following, overlapping, repeated
+            if state[connection, _ANSWER_TIME] != NONE:
+                reply_to = state[connection, _ANSWERED]
+        messages.flow[i] = number
+        messages.kind[i] = kind
+        messages.reply_to[i] = reply_to
+        messages.think[i] = think
+    counts[_REQUESTS] += requests
+    counts[_ANSWERS] += answers
+    counts[_REPEATED] += repeated
 
 
 @jit_inside
-def _request(
-    row: int, one: Int64s, columns: Columns, messages: Messages, next_request: Int64s
-) -> int:
-    """Note that `row` ends a message to the server.
-
-    Return whether the connection's request before it waited then: 1 or 0, NONE for the first.
-    """
-    waited: int = one[_WAITING]
-    messages.kind[row] = _REQUEST
-    if one[_ANSWER_TIME] != NONE:
-        messages.think[row] = columns.time[row] - one[_ANSWER_TIME]
-    next_request[row] = NONE
-    if one[_NEWEST] != NONE:
-        next_request[one[_NEWEST]] = row
-    else:
+def _request(row: int, one: Int64s, answerable: int, waiting: Int64s, counts: Int64s) -> None:
+    """Note that `row` ends a message to the server, and whether the one before it waits."""
+    if one[_WAITING] == 0:
+        counts[_FOLLOWING] += 1
+    elif one[_WAITING] == 1:
+        counts[_OVERLAPPING] += 1
+    one[_WAITING] = 1
+    if one[_ANSWERED] == NONE:
         one[_ANSWERED], one[_COMPLETE] = row, 0
-    one[_NEWEST], one[_WAITING], one[_PART] = row, 1, NONE
-    return waited
+    elif answerable:
+        place = waiting[0, _FREE]
+        if place:
+            waiting[0, _FREE] = waiting[place, _BEHIND]
+        elif waiting[0, _USED] + 1 < len(waiting):
+            waiting[0, _USED] += 1
+            place = waiting[0, _USED]
+        else:
+            counts[_BEYOND] += 1
+            return
+        waiting[place, _ROW], waiting[place, _BEHIND] = row, NONE
+        if one[_NEXT] == NONE:
+            one[_NEXT] = place
+        else:
+            waiting[one[_NEWEST], _BEHIND] = place
+        one[_NEWEST] = place
 
 
 @jit_inside
-def _answer(one: Int64s, marks: int, next_request: Int64s) -> int:
+def _answer(one: Int64s, marks: int, waiting: Int64s) -> int:
     """Return the request that a packet of the server with these marks answers, or NONE."""
     if one[_ANSWERED] == NONE:
         return NONE
-    if one[_COMPLETE] == 1 and next_request[one[_ANSWERED]] != NONE and not marks & REPEATED:
-        one[_ANSWERED], one[_COMPLETE] = next_request[one[_ANSWERED]], 0
+    place = one[_NEXT]
+    if one[_COMPLETE] == 1 and place != NONE and not marks & REPEATED:
+        one[_ANSWERED], one[_COMPLETE] = waiting[place, _ROW], 0
+        one[_NEXT] = waiting[place, _BEHIND]
+        waiting[place, _BEHIND], waiting[0, _FREE] = waiting[0, _FREE], place
     if marks & END_OF_MESSAGE:
         one[_COMPLETE] = 1
-    if one[_ANSWERED] == one[_NEWEST]:
+    if one[_NEXT] == NONE:
         one[_WAITING] = 0
     answered: int = one[_ANSWERED]
     return answered

@@ -12,7 +12,6 @@ from replay.errors import TraceError
 from replay.ingest.records import (
     BLOCK,
     CUT,
-    END,
     FULL,
     Bytes,
     Findings,
@@ -21,6 +20,7 @@ from replay.ingest.records import (
     new_block,
     u32,
 )
+from replay.ingest.window import Window
 
 HEADER_BYTES = 24
 
@@ -29,15 +29,17 @@ _VARIANTS = {0xA1B2C3D4: (1_000, 16), 0xA1B23C4D: (1, 16), 0xA1B2CD34: (1_000, 2
 
 
 class PcapCapture:
-    """A classic pcap file in memory.
+    """A classic pcap file, seen through a window.
 
     Raises TraceError where its header is cut or says something that cannot be read.
     """
 
-    def __init__(self, data: Bytes, name: str) -> None:
-        if len(data) < HEADER_BYTES:
-            raise TraceError(f"{name}: cut in the file header: {len(data)} of {HEADER_BYTES} bytes")
-        head = data[:HEADER_BYTES].tobytes()
+    def __init__(self, window: Window, name: str) -> None:
+        if not window.holds(HEADER_BYTES):
+            raise TraceError(
+                f"{name}: cut in the file header: {len(window.data)} of {HEADER_BYTES} bytes"
+            )
+        head = window.data[:HEADER_BYTES].tobytes()
         self._big = int.from_bytes(head[:4], "big") in _VARIANTS
         order = "big" if self._big else "little"
         numbers = [int.from_bytes(head[i : i + 4], order) for i in range(0, HEADER_BYTES, 4)]  # type: ignore[arg-type]
@@ -52,35 +54,40 @@ class PcapCapture:
             )
         # Before 2.4 some writers put the two lengths in the other order.
         self._swapped = minor < 4
-        self._data = data
+        self.window = window
         # The upper bits tell the length of a frame check sequence, which no length here counts.
         self.findings = Findings([Interface(network & 0xFFFF, snaplen)])
 
-    def blocks(self) -> Iterator[tuple[Int64s, int, int]]:
-        """Yield (block, rows, bytes consumed); see records.Capture."""
+    def blocks(self) -> Iterator[tuple[Int64s, int]]:
+        """Yield (block, rows); see records.Capture."""
         block = new_block()
-        at, state = HEADER_BYTES, FULL
-        while state == FULL:
+        at = HEADER_BYTES
+        while True:
             at, rows, state = _walk(
-                self._data, at, self._big, self._unit, self._header, self._swapped, block
+                self.window.data, at, self._big, self._unit, self._header, self._swapped, block
             )
-            if state == CUT:
-                self.findings.note = f"cut in the record at byte {at:,}"
-            yield block, rows, at
+            if rows:
+                yield block, rows
+            if state == FULL:
+                continue
+            more = self.window.more(at)
+            at = 0
+            if not more:
+                break
+        if len(self.window.data):
+            self.findings.note = self.window.cut("record", 0)
 
 
 @jit_in_place
 def _walk(
     data: Bytes, at: int, big: bool, unit: int, header: int, swapped: bool, block: Int64s
 ) -> tuple[int, int, int]:
-    """Fill `block` from byte `at` on; return the next byte, the rows filled, and FULL, END or CUT.
+    """Fill `block` from byte `at` on; return the next byte, the rows filled, and FULL or CUT.
 
     A record moves on by at least its header, and never beyond the data.
     """
     size = len(data)
     for row in range(BLOCK):
-        if at == size:
-            return at, row, END
         if at + header > size:
             return at, row, CUT
         captured, length = u32(data, at + 8, big), u32(data, at + 12, big)

@@ -22,16 +22,15 @@ from replay.ingest.pcapng_walk import (
 )
 from replay.ingest.records import (
     CUT,
-    FULL,
     MALFORMED,
     STRUCTURE,
     TIME_LIMIT,
-    Bytes,
     Findings,
     Int64s,
     Interface,
     new_block,
 )
+from replay.ingest.window import Window
 from replay.units import SECOND
 
 _ORDER_MAGICS = (b"\x1a\x2b\x3c\x4d", b"\x4d\x3c\x2b\x1a")  # big, little
@@ -43,13 +42,15 @@ _STATISTICS_DROPS = (5, 7)  # isb_ifdrop, isb_osdrop
 
 
 class PcapngCapture:
-    """A pcapng file in memory. Raises TraceError where its first section cannot be read."""
+    """A pcapng file, seen through a window.
 
-    def __init__(self, data: Bytes, name: str) -> None:
-        self._data = data
-        self._name = name
+    Raises TraceError where its first section cannot be read.
+    """
+
+    def __init__(self, window: Window, name: str) -> None:
+        self.window = window
         self.findings = Findings(sections=0)
-        self._at = 0
+        self._at = 0  # in the window
         self._big = False
         self._interfaces = 0  # of this section
         self._table = np.empty((8, INTERFACE_COLUMNS), dtype=np.int64)  # theirs, and room for more
@@ -58,80 +59,98 @@ class PcapngCapture:
         if problem:
             raise TraceError(f"{name}: {problem}")
 
-    def blocks(self) -> Iterator[tuple[Int64s, int, int]]:
-        """Yield (block, rows, bytes consumed); see records.Capture."""
+    def blocks(self) -> Iterator[tuple[Int64s, int]]:
+        """Yield (block, rows); see records.Capture."""
         block = new_block()
-        state = STRUCTURE
-        while state in (FULL, STRUCTURE):
+        problem = None
+        while problem is None:
             self._at, rows, dropped, state = walk_section(
-                self._data, self._at, self._big, self._table[: self._interfaces], block
+                self.window.data, self._at, self._big, self._table[: self._interfaces], block
             )
             self.findings.dropped += dropped
-            if state == CUT:
-                self.findings.note = f"cut in the block at byte {self._at:,}"
-            elif state == MALFORMED:
-                self.findings.note = f"malformed block at byte {self._at:,}"
+            if rows:
+                yield block, rows
+            if state == CUT and not self._more():
+                break
+            if state == MALFORMED:
+                problem = f"malformed block at byte {self._place:,}"
             elif state == STRUCTURE:
                 problem = self._structure()
-                if problem:
-                    self.findings.note = problem
-                    state = MALFORMED
-            if rows or state not in (FULL, STRUCTURE):
-                yield block, rows, self._at
+        if problem is None and len(self.window.data):
+            problem = self.window.cut("block", 0)
+        self.findings.note = problem
         # Both kinds of count may tell of the same packets.
         self.findings.dropped = max(self.findings.dropped, sum(self._drops.values()))
+
+    @property
+    def _place(self) -> int:
+        """The byte of the file that stands here."""
+        return self.window.start + self._at
+
+    def _more(self) -> bool:
+        """Read on; return whether there was more."""
+        found = self.window.more(self._at)
+        self._at = 0
+        return found
+
+    def _holds(self, size: int) -> bool:
+        """Read until the window holds so many bytes from here on; return whether it does."""
+        while self._at + size > len(self.window.data):
+            if not self._more():
+                return False
+        return True
 
     def _structure(self) -> str | None:
         """Read the section, interface or statistics block here; return what is wrong with it."""
         kind = self._u32(self._at)
         if kind == SECTION:
             return self._section()
-        end = self._end_of_block()
-        if isinstance(end, str):
-            return end
+        size = self._size_of_block()
+        if isinstance(size, str):
+            return size
+        end = self._at + size
         if kind == INTERFACE:
-            if end - self._at < 20:
-                return f"malformed interface block at byte {self._at:,}"
+            if size < 20:
+                return f"malformed interface block at byte {self._place:,}"
             if len(self.findings.interfaces) == _MAX_INTERFACES:
-                return f"more than {_MAX_INTERFACES:,} interfaces at byte {self._at:,}"
+                return f"more than {_MAX_INTERFACES:,} interfaces at byte {self._place:,}"
             self._interface(end)
-        elif end - self._at >= 24:
+        elif size >= 24:
             self._statistics(end)
         self._at = end
         return None
 
     def _section(self) -> str | None:
         """Start a section: its byte order, no interfaces. Return what is wrong with its block."""
-        if self._at + 28 > len(self._data):
-            return f"cut in the section block at byte {self._at:,}"
-        magic = self._data[self._at + 8 : self._at + 12].tobytes()
+        if not self._holds(28):
+            return f"cut in the section block at byte {self._place:,}"
+        magic = self.window.data[self._at + 8 : self._at + 12].tobytes()
         if magic not in _ORDER_MAGICS:
-            return f"the section block at byte {self._at:,} has no byte-order magic"
+            return f"the section block at byte {self._place:,} has no byte-order magic"
         self._big = magic == _ORDER_MAGICS[0]
-        end = self._end_of_block()
-        if isinstance(end, str):
-            return end
-        if end - self._at < 28:
-            return f"malformed section block at byte {self._at:,}"
+        size = self._size_of_block()
+        if isinstance(size, str):
+            return size
+        if size < 28:
+            return f"malformed section block at byte {self._place:,}"
         major, minor = self._u16(self._at + 12), self._u16(self._at + 14)
         if (major, minor) not in ((1, 0), (1, 2)):  # 1.2 was written by mistake and is 1.0
-            return f"pcapng version {major}.{minor} at byte {self._at:,}; 1.0 can be read"
+            return f"pcapng version {major}.{minor} at byte {self._place:,}; 1.0 can be read"
         self._interfaces = 0
         self.findings.sections += 1
-        self._at = end
+        self._at += size
         return None
 
-    def _end_of_block(self) -> int | str:
-        """Return where the block here ends, or what is wrong with its length."""
+    def _size_of_block(self) -> int | str:
+        """Read the block here into the window; return its bytes, or what is wrong with them."""
         total = self._u32(self._at + 4)
         if total < 12 or total % 4:
-            return f"malformed block at byte {self._at:,}"
-        end = self._at + total
-        if end > len(self._data):
-            return f"cut in the block at byte {self._at:,}"
-        if self._u32(end - 4) != total:
-            return f"malformed block at byte {self._at:,}: its two lengths differ"
-        return end
+            return f"malformed block at byte {self._place:,}"
+        if not self._holds(total):
+            return self.window.cut("block", self._at)
+        if self._u32(self._at + total - 4) != total:
+            return f"malformed block at byte {self._place:,}: its two lengths differ"
+        return total
 
     def _interface(self, end: int) -> None:
         """Add the interface that the block here describes."""
@@ -172,7 +191,7 @@ class PcapngCapture:
             code, length = self._u16(at), self._u16(at + 2)
             if code == 0 or at + 4 + length > end:
                 break
-            options.setdefault(code, self._data[at + 4 : at + 4 + length].tobytes())
+            options.setdefault(code, self.window.data[at + 4 : at + 4 + length].tobytes())
             at += 4 + (length + 3 & ~3)
         return options
 
@@ -180,10 +199,10 @@ class PcapngCapture:
         return int.from_bytes(raw, "big" if self._big else "little")
 
     def _u16(self, at: int) -> int:
-        return self._number(self._data[at : at + 2].tobytes())
+        return self._number(self.window.data[at : at + 2].tobytes())
 
     def _u32(self, at: int) -> int:
-        return self._number(self._data[at : at + 4].tobytes())
+        return self._number(self.window.data[at : at + 4].tobytes())
 
 
 def _clock(resolution: int) -> tuple[int, int, int, int]:

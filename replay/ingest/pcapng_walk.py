@@ -6,7 +6,6 @@ from replay.engine.accelerate import jit_in_place, jit_inside
 from replay.ingest.records import (
     BLOCK,
     CUT,
-    END,
     FULL,
     MALFORMED,
     NO_TIME,
@@ -38,7 +37,7 @@ def walk_section(
 ) -> tuple[int, int, int, int]:
     """Fill `block` from byte `at` on.
 
-    Return the next byte, the rows filled, packets that blocks say were dropped, and: FULL, END,
+    Return the next byte, the rows filled, packets that blocks say were dropped, and: FULL,
     CUT, MALFORMED, or STRUCTURE at a section, interface or statistics block. A block moves on by
     at least twelve bytes, and never beyond the data.
     """
@@ -46,8 +45,6 @@ def walk_section(
     dropped = 0
     row = 0
     while row < BLOCK:
-        if at == size:
-            return at, row, dropped, END
         if at + 12 > size:
             return at, row, dropped, CUT
         kind = u32(data, at, big)

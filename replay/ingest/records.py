@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from replay.engine.accelerate import jit_inline
+
+if TYPE_CHECKING:
+    from replay.ingest.window import Window
 
 Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -21,16 +24,19 @@ Bytes = npt.NDArray[np.uint8]
 #: Rows of a block.
 BLOCK = 8_192
 
+#: Rows of a batch: what one thread hands to another at once.
+ROWS = 8 * BLOCK
+
 #: A packet whose record holds no time, or none that can be (before 1970, after 2116).
 NO_TIME = -1
 #: Times are below this many nanoseconds since 1970, so that their differences fit, too.
 TIME_LIMIT = 1 << 62
 
-#: How a walk through (a part of) a file ended.
-FULL, END, CUT, MALFORMED, STRUCTURE = 0, 1, 2, 3, 4
+#: How a walk through a window ended: the block is full, a record is not whole, ...
+FULL, CUT, MALFORMED, STRUCTURE = 0, 1, 2, 3
 
 #: Columns of a block, shape (BLOCK, 5): nanoseconds since 1970 or NO_TIME; the packet's first byte
-#: in the file; bytes captured; bytes on the wire; row of the interface.
+#: in the window; bytes captured; bytes on the wire; row of the interface.
 TIME, START, CAPTURED, LENGTH, INTERFACE = 0, 1, 2, 3, 4
 
 
@@ -54,14 +60,15 @@ class Findings:
 
 
 class Capture(Protocol):
-    """A capture file that is walked once, from its start."""
+    """A capture that is walked once, from its start, through a window."""
 
+    window: Window
     findings: Findings
 
-    def blocks(self) -> Iterator[tuple[Int64s, int, int]]:
-        """Yield a block, the rows of it that are filled, and the bytes consumed so far.
+    def blocks(self) -> Iterator[tuple[Int64s, int]]:
+        """Yield a block and the rows of it that are filled; its packets are in the window.
 
-        The block's memory is used again for the next one.
+        The memory of both is used again for the next one.
         """
         ...
 
@@ -71,6 +78,10 @@ def new_block() -> Int64s:
     return np.empty((BLOCK, 5), dtype=np.int64)
 
 
+#: A mark above those of headers: behind this packet's payload, the other side spoke.
+LAST_OF_TURN = 256
+
+
 class Columns(NamedTuple):
     """Decoded packets, each of shape (rows,)."""
 
@@ -78,26 +89,24 @@ class Columns(NamedTuple):
     flow: npt.NDArray[np.int32]  # flows.NO_FLOW without
     length: npt.NDArray[np.uint32]  # on the wire
     payload: npt.NDArray[np.int32]  # -1 where unknown
-    marks: npt.NDArray[np.uint8]  # of replay.ingest.headers
+    marks: npt.NDArray[np.uint16]  # of replay.ingest.headers, and LAST_OF_TURN
     status: npt.NDArray[np.uint8]  # PacketStatus
     device: npt.NDArray[np.uint16]
 
     @classmethod
     def empty(cls, rows: int) -> Columns:
         """Return columns of `rows` rows with any content."""
-        return cls(
-            np.empty(rows, dtype=np.int64),
-            np.empty(rows, dtype=np.int32),
-            np.empty(rows, dtype=np.uint32),
-            np.empty(rows, dtype=np.int32),
-            np.empty(rows, dtype=np.uint8),
-            np.empty(rows, dtype=np.uint8),
-            np.empty(rows, dtype=np.uint16),
-        )
+        columns: list[npt.NDArray[Any]] = [np.empty(rows, dtype=kind) for kind in KINDS]
+        return cls(*columns)
 
     def part(self, first: int, behind: int) -> Columns:
         """Return the rows from `first` up to `behind`, sharing memory."""
-        return Columns(**{name: column[first:behind] for name, column in self._asdict().items()})
+        columns: list[npt.NDArray[Any]] = [column[first:behind] for column in self]
+        return Columns(*columns)
+
+
+#: The types of Columns.
+KINDS = (np.int64, np.int32, np.uint32, np.int32, np.uint16, np.uint8, np.uint16)
 
 
 @jit_inline

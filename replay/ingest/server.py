@@ -13,7 +13,6 @@ from replay.ingest.flows import (
     MAPPED,
     FlowTable,
     addresses,
-    reverse_flows,
     unpack,
 )
 from replay.ingest.headers import TCP, UDP
@@ -101,8 +100,9 @@ def _wide(host: str) -> bytes:
     return (MAPPED | int(address)).to_bytes(16, "big")
 
 
-def ends_of(table: FlowTable, flows: int) -> Ends:
-    """Return the ends of a table's first `flows` flows."""
+def ends_of(table: FlowTable, reverse: Int64s) -> Ends:
+    """Return the ends of a table's first flows, whose opposite directions are `reverse`."""
+    flows = len(reverse)
     keys = table.keys.ends[:flows]
     different, number = _numbered(keys[:, :4].reshape(2 * flows, 2))
     parts = unpack(keys[:, 4])
@@ -112,7 +112,7 @@ def ends_of(table: FlowTable, flows: int) -> Ends:
         source_port=parts["source_port"],
         destination_port=parts["destination_port"],
         protocol=parts["protocol"],
-        reverse=reverse_flows(table, flows),
+        reverse=reverse,
         addresses=addresses(different),
     )
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from replay.errors import TraceError
+from replay.ingest.stream import Stream
 
 #: Classic pcap, as the bytes stand in the file: microseconds, nanoseconds, and Kuznetzov's longer
 #: record headers, in both byte orders.
@@ -22,14 +23,8 @@ CAPTURES = ("pcap", "pcapng")
 BUNDLE, ATTACHMENT = "bundle", "attachment"
 
 _READ = "pcap, pcapng or perf.data"
-_COMPRESSED = {
-    b"\x1f\x8b": ("gzip", "gunzip"),
-    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd"),
-    b"\x04\x22\x4d\x18": ("lz4", "unlz4"),
-    b"\xfd7zXZ\x00": ("xz", "unxz"),
-    b"BZh": ("bzip2", "bunzip2"),
-}
 _FOREIGN = {
+    b"\x04\x22\x4d\x18": "lz4, which is not read; decompress it first (unlz4)",
     b"\x17\x08\x44tracing": "a trace-cmd trace.dat, which is not read yet",
     b"ARROW1": "an Arrow file; a bundle is the folder around it",
 }
@@ -38,35 +33,52 @@ _FOREIGN = {
 def sniff(path: str | os.PathLike[str]) -> str:
     """Return `pcap`, `pcapng` or `perf` for the file at `path`, or `bundle` or `attachment`.
 
-    An attachment may stand beside a recording; see replay.ingest.attachments.
+    An attachment may stand beside a recording; see replay.ingest.attachments. Files may be
+    compressed.
 
-    Raises TraceError, in one line, for what is missing, empty, compressed, foreign or unsupported.
+    Raises TraceError, in one line, for what is missing, empty, foreign or unsupported.
     """
     place = Path(path)
+    if is_folder(place):
+        return sniff_folder(place)
+    with Stream(path) as stream:
+        return sniff_stream(stream)
+
+
+def is_folder(place: Path) -> bool:
+    """Whether a source is a folder; one that is missing is not."""
     try:
-        if place.is_dir():
-            return BUNDLE if (place / "manifest.json").is_file() else _folder(place)
-        if place.exists() and not place.is_file():
-            raise TraceError(f"{place}: streams are not read yet; write it to a file first")
-        with place.open("rb") as file:
-            head = file.read(24)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise TraceError(f"{place}: cannot be read: {reason}") from None
+        return place.is_dir()
+    except ValueError:  # a name with a zero byte
+        return False
+
+
+def sniff_folder(place: Path) -> str:
+    """Return what a folder holds: a bundle, or perf.data of `perf record --threads`."""
+    if (place / "manifest.json").is_file():
+        return BUNDLE
+    if (place / "data").is_file() and sniff(place / "data") == "perf":
+        return "perf"
+    raise TraceError(f"{place}: is a folder; {_READ} is expected")
+
+
+def sniff_stream(stream: Stream) -> str:
+    """Return what `sniff` does for a stream at its start, which stays there."""
+    head = stream.peek()[:24]
     if not head:
-        raise TraceError(f"{place}: is empty; {_READ} is expected")
+        raise TraceError(f"{stream.name}: is empty; {_READ} is expected")
     if head[:4] in PCAP_MAGICS:
         return "pcap"
     if head[:4] == PCAPNG_MAGIC:
         return "pcapng"
     if head[:8] in PERF_MAGICS:
         return "perf"
-    if _is_text(head):
+    if _is_text(head) and stream.is_file:
         from replay.ingest.attachments import is_attachment  # here: recordings do not pay for it
 
-        if is_attachment(place):
+        if is_attachment(stream.path):
             return ATTACHMENT
-    raise TraceError(f"{place}: {_refusal(head)}")
+    raise TraceError(f"{stream.name}: {_refusal(head)}")
 
 
 def _is_text(head: bytes) -> bool:
@@ -74,18 +86,8 @@ def _is_text(head: bytes) -> bool:
     return not any(byte < 32 and byte not in b"\t\n\f\r\x1b" for byte in head)
 
 
-def _folder(place: Path) -> str:
-    """Return what a folder holds: perf.data of `perf record --threads`, or refuse it."""
-    if (place / "data").is_file() and sniff(place / "data") == "perf":
-        return "perf"
-    raise TraceError(f"{place}: is a folder; {_READ} is expected")
-
-
 def _refusal(head: bytes) -> str:
     """Say why a file that starts with `head` is not read."""
-    for magic, (name, tool) in _COMPRESSED.items():
-        if head.startswith(magic):
-            return f"{name} is not read yet; decompress it first ({tool})"
     for magic, what in _FOREIGN.items():
         if head.startswith(magic):
             return f"is {what}"

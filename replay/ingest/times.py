@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from replay.ingest.records import NO_TIME, Columns
+from replay.engine.accelerate import jit_in_place
+from replay.ingest.records import NO_TIME
 from replay.units import SECOND
 
 Int64s = npt.NDArray[np.int64]
@@ -15,62 +16,103 @@ Int64s = npt.NDArray[np.int64]
 #: Steps back beyond this many are not told one by one.
 _MOST_STEPS = 1_000
 
+#: What `_look` keeps.
+_LATEST, _LOW, _HIGH, _BACKWARDS, _UNTIMED, _STEPS, _FACTS = 0, 1, 2, 3, 4, 5, 6
 
-@dataclass(frozen=True)
-class Timed:
-    """Packets in order of time."""
 
-    columns: Columns  # time: ns since the first packet
-    origin: int | None = None  # ns since 1970 of the first packet; None where none has a time
-    untimed: int = 0  # packets whose time is that of the packet before them
-    earliest: Int64s | None = None  # bounds of their times, NO_TIME for others; None without any
-    latest: Int64s | None = None
-    backwards: int = 0  # packets that stood behind a later one
-    steps: tuple[tuple[int, int], ...] = ()  # of a second and more back: from, to
+@dataclass
+class Clock:
+    """What was seen of the packets' times, batch by batch, in the file's order."""
+
+    packets: int = 0
+    firsts: list[int] = field(default_factory=list)  # first time in each batch, or NO_TIME
+    _facts: Int64s = field(
+        default_factory=lambda: np.array([NO_TIME, NO_TIME, NO_TIME, 0, 0, 0], dtype=np.int64)
+    )
+    _steps: Int64s = field(default_factory=lambda: np.empty((_MOST_STEPS, 2), dtype=np.int64))
+
+    def look(self, time: Int64s) -> None:
+        """Take note of the next batch."""
+        self.packets += len(time)
+        self.firsts.append(int(_look(time, self._facts, self._steps)))
+
+    @property
+    def origin(self) -> int | None:
+        """Nanoseconds since 1970 of the earliest packet; None where none has a time."""
+        return None if self._facts[_LOW] == NO_TIME else int(self._facts[_LOW])
 
     @property
     def duration(self) -> int:
         """Nanoseconds from the first packet up to and with the last."""
-        return int(self.columns.time[-1]) + 1 if len(self.columns.time) else 0
+        return int(self._facts[_HIGH] - self._facts[_LOW]) + 1 if self.packets else 0
+
+    @property
+    def untimed(self) -> int:
+        """Packets without a time."""
+        return int(self._facts[_UNTIMED])
+
+    @property
+    def backwards(self) -> int:
+        """Packets that stood behind a later one."""
+        return int(self._facts[_BACKWARDS])
+
+    @property
+    def steps(self) -> list[tuple[int, int]]:
+        """Steps of a second and more back: from, to, in nanoseconds since the origin."""
+        steps = self._steps[: self._facts[_STEPS]] - (self.origin or 0)
+        return [(int(before), int(after)) for before, after in steps]
+
+    def behind(self) -> list[int]:
+        """Return the first time in the batches behind each one, or NO_TIME."""
+        found, later = [], NO_TIME
+        for first in reversed(self.firsts):
+            found.append(later)
+            later = later if first == NO_TIME else first
+        return found[::-1]
 
 
-def settle_times(columns: Columns) -> Timed:
-    """Return packets with times since the first, sorted; equal times stay in the file's order.
+@jit_in_place
+def _look(time: Int64s, facts: Int64s, steps: Int64s) -> int:
+    """Bring `facts` and `steps` up to date; return the first time, or NO_TIME."""
+    first = NO_TIME
+    latest, low, high = facts[_LATEST], facts[_LOW], facts[_HIGH]
+    backwards = untimed = 0
+    for row in range(len(time)):
+        now = time[row]
+        if now == NO_TIME:
+            untimed += 1
+            continue
+        if latest == NO_TIME:
+            low = high = now
+        elif now < latest:
+            backwards += 1
+            if latest - now >= SECOND and facts[_STEPS] < len(steps):
+                steps[facts[_STEPS], 0], steps[facts[_STEPS], 1] = latest, now
+                facts[_STEPS] += 1
+        if first == NO_TIME:
+            first = now
+        latest, low, high = now, min(low, now), max(high, now)
+    facts[_LATEST], facts[_LOW], facts[_HIGH] = latest, low, high
+    facts[_BACKWARDS] += backwards
+    facts[_UNTIMED] += untimed
+    return first
 
-    A packet without a time takes that of the packet before it (at the start, behind it).
+
+def settle(time: Int64s, before: int, behind: int) -> tuple[Int64s, Int64s, Int64s]:
+    """Return the times of one batch, none missing, and bounds of those that were, else NO_TIME.
+
+    A packet without a time takes that of the packet before it (at the start, behind it). `before`
+    and `behind` are the times next to the batch, or NO_TIME.
     """
-    time = columns.time
-    if not len(time):
-        return Timed(columns)
-    earliest = latest = None
-    untimed = 0
-    if time.min() == NO_TIME:
-        missing = time == NO_TIME
-        untimed = int(np.count_nonzero(missing))
-        if untimed == len(time):
-            return Timed(columns._replace(time=np.zeros_like(time)), None, untimed)
-        before, behind = _filled(time, missing), _filled(time[::-1], missing[::-1])[::-1]
-        earliest, latest = np.where(missing, before, NO_TIME), np.where(missing, behind, NO_TIME)
-        time = np.where(before == NO_TIME, behind, before)
-    origin = int(time.min())
-    columns = columns._replace(time=np.subtract(time, origin, out=time))
-    for bound in (earliest, latest):
-        if bound is not None:
-            np.subtract(bound, origin, out=bound, where=bound != NO_TIME)
-    back = np.flatnonzero(time[1:] < time[:-1])
-    if not len(back):
-        return Timed(columns, origin, untimed, earliest, latest)
-    far = back[time[back] - time[back + 1] >= SECOND][:_MOST_STEPS]
-    steps = tuple(zip(time[far].tolist(), time[far + 1].tolist(), strict=True))
-    order = np.argsort(time, kind="stable")
-    sorted_columns = Columns(**{name: column[order] for name, column in columns._asdict().items()})
-    if earliest is not None and latest is not None:
-        earliest, latest = earliest[order], latest[order]
-    return Timed(sorted_columns, origin, untimed, earliest, latest, len(back), steps)
+    missing = time == NO_TIME
+    earlier = _filled(time, missing, before)
+    later = _filled(time[::-1], missing[::-1], behind)[::-1]
+    settled = np.where(earlier == NO_TIME, later, earlier)
+    return settled, np.where(missing, earlier, NO_TIME), np.where(missing, later, NO_TIME)
 
 
-def _filled(time: Int64s, missing: npt.NDArray[np.bool_]) -> Int64s:
-    """Return times, those missing replaced by the last one seen; NO_TIME before the first."""
+def _filled(time: Int64s, missing: npt.NDArray[np.bool_], before: int) -> Int64s:
+    """Return times, those missing replaced by the last one seen, at first by `before`."""
     row = np.maximum.accumulate(np.where(missing, -1, np.arange(len(time))))
-    filled: Int64s = np.where(row >= 0, time[row], NO_TIME)
+    filled: Int64s = np.where(row >= 0, time[row], before)
     return filled

@@ -138,18 +138,29 @@ def write_table(folder: Path, name: str, table: pa.Table, compress: str | None =
 
     Columns without a value are left out.
     """
-    options = pa.ipc.IpcWriteOptions(compression=compress)
     schema = TABLES[name].with_metadata(table.schema.metadata)
     table = table.select(schema.names)
     if not table.schema.equals(schema):  # casting imports all of Arrow's functions
         table = table.cast(schema)
     table = table.select([it for it in schema.names if _said(table, it)])
-    schema = table.schema
+    with table_writer(folder, name, table.schema, compress) as writer:
+        writer.write_table(table, max_chunksize=CHUNK)
+
+
+@contextmanager
+def table_writer(
+    folder: Path, name: str, schema: pa.Schema, compress: str | None = None
+) -> Iterator[Any]:
+    """Yield pyarrow's writer of `name`.arrow in `folder`, for a table that comes in batches.
+
+    `schema` has the columns of TABLES that are written, in their order.
+    """
+    options = pa.ipc.IpcWriteOptions(compression=compress)
     with (
         pa.OSFile(str(folder / f"{name}.arrow"), "wb") as sink,
         pa.ipc.new_file(sink, schema, options=options) as writer,
     ):
-        writer.write_table(table, max_chunksize=CHUNK)
+        yield writer
 
 
 def _said(table: pa.Table, name: str) -> bool:

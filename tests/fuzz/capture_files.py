@@ -5,13 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-import numpy as np
-
 from replay.errors import TraceError
 from replay.ingest.pcap_walk import PcapCapture
 from replay.ingest.pcapng import PcapngCapture
-from replay.ingest.records import NO_TIME, TIME_LIMIT, Bytes, Capture
-from tests.ingest.captures import Conversation, Packet, Pcapng, pcap
+from replay.ingest.records import NO_TIME, TIME_LIMIT, Capture
+from replay.ingest.window import Window
+from tests.ingest.captures import Conversation, Memory, Packet, Pcapng, pcap
 
 _PCAP_MAGICS = (0xA1B2C3D4, 0xA1B23C4D, 0xA1B2CD34)
 _SMALLEST_RECORD = 12
@@ -64,17 +63,15 @@ def run_pcapng(data: bytes) -> str:
     return _run(data, PcapngCapture) if pcapng_of(data) else "not pcapng"
 
 
-def _run(data: bytes, kind: Callable[[Bytes, str], Capture]) -> str:
+def _run(data: bytes, kind: Callable[[Window, str], Capture]) -> str:
     """Walk a file: packets lie one behind the other inside of it, and have possible times."""
     try:
-        capture = kind(np.frombuffer(data, dtype=np.uint8), "made.pcap")
+        capture = kind(Window(Memory(data), 1 + len(data) // 3), "made.pcap")
     except TraceError as error:
         assert "\n" not in str(error)  # noqa: PT017
         return "refused"
-    behind = before = total = 0
-    for block, rows, consumed in capture.blocks():
-        assert before <= consumed <= len(data)
-        before = consumed
+    behind = total = 0
+    for block, rows in capture.blocks():
         total += rows
         time, start, captured, length, interface = block[:rows].T
         end = start + captured
@@ -85,10 +82,9 @@ def _run(data: bytes, kind: Callable[[Bytes, str], Capture]) -> str:
         assert (length < 1 << 32).all()
         assert (interface < len(capture.findings.interfaces)).all()
         assert (interface >= 0).all()
-        if rows:
-            assert start[0] >= behind
-            assert (start[1:] >= end[:-1]).all()
-            assert end[-1] <= consumed
-            behind = end[-1]
+        assert capture.window.start + start[0] >= behind
+        assert (start[1:] >= end[:-1]).all()
+        assert end[-1] <= len(capture.window.data)
+        behind = capture.window.start + end[-1]
     assert total * _SMALLEST_RECORD <= len(data)
     return "cut or malformed" if capture.findings.note else "read"

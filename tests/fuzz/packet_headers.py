@@ -14,9 +14,10 @@ from replay.ingest.packet import read_headers
 from replay.ingest.pcap_walk import PcapCapture
 from replay.ingest.pcapng import PcapngCapture
 from replay.ingest.records import Columns
+from replay.ingest.window import Window
 from replay.trace.schema import PacketStatus
 from tests.fuzz.capture_files import pcap_of, pcapng_of
-from tests.ingest.captures import ethernet, ip, tcp, udp
+from tests.ingest.captures import Memory, ethernet, ip, tcp, udp
 
 LINKS = (1, 0, 101, 108, 113, 228, 229, 276, 9, 50, 51, 104, 105)
 
@@ -47,17 +48,17 @@ def packets_of(data: bytes) -> list[bytes]:
     if kind is None:
         return []
     try:
-        capture = kind(np.frombuffer(data, dtype=np.uint8), "real")
+        capture = kind(Window(Memory(data), len(data)), "real")
     except TraceError:
         return []
     found = []
-    for block, rows, _ in capture.blocks():
+    for block, rows in capture.blocks():
         for _, start, captured, length, interface in block[:rows].tolist():
             link = capture.findings.interfaces[interface].link
             if link in LINKS:
                 longer = min(length - captured, 255)
                 head = bytes([LINKS.index(link), longer])
-                found.append(head + data[start : start + captured])
+                found.append(head + capture.window.data[start : start + captured].tobytes())
     return found
 
 

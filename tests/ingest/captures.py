@@ -202,3 +202,17 @@ class Pcapng:
             len(frame),
         )
         return self.block(2, head + frame)
+
+
+class Memory:
+    """Bytes that are read like a stream, at most `most` at once."""
+
+    def __init__(self, data: bytes, most: int = 1 << 30) -> None:
+        self.left = data
+        self.most = most
+
+    def readinto(self, room: memoryview) -> int:
+        piece = self.left[: min(self.most, len(room))]
+        room[: len(piece)] = piece
+        self.left = self.left[len(piece) :]
+        return len(piece)

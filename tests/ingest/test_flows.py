@@ -14,7 +14,7 @@ from replay.ingest.flows import (
     new_keys,
     new_table,
     number_flows,
-    reverse_flows,
+    one_of_two,
     with_room,
 )
 
@@ -62,7 +62,7 @@ def test_the_ends_of_tunnels_are_those_of_the_first_packet() -> None:
     assert with_room(table, 1, 9).keys.tunnels[0].tolist() == [7, 0, 0, 10, 11, 12, 13, 14]
 
 
-def test_the_opposite_direction_has_the_same_protocol_vlan_and_tunnels() -> None:
+def test_both_directions_have_a_key_in_common_of_the_same_protocol_vlan_and_tunnels() -> None:
     def key(one: int, port: int, other: int, other_port: int, rest: int, *tunnel: int) -> tuple:
         levels = len(tunnel) << 13
         packed = port << 40 | other_port << 24 | rest | levels
@@ -78,12 +78,15 @@ def test_the_opposite_direction_has_the_same_protocol_vlan_and_tunnels() -> None
             key(*there, 5, 3),
             key(*back, 5, 4),
             key(*back, 5, 3),
+            key(7, 9, 7, 8, 5),
+            key(7, 8, 7, 9, 5),
         ]
     )
-    table, found = new_table(8), np.empty(7, dtype=np.int32)
-    assert number_flows(keys, 7, table.keys, table.slots, 0, found) == 7
-    assert reverse_flows(table, 7).tolist() == [1, 0, NO_FLOW, 3, 6, NO_FLOW, 4]
-    assert np.count_nonzero(table.slots) == 7
+    common, own = one_of_two(keys)
+    table, found = new_table(9), np.empty(9, dtype=np.int32)
+    assert number_flows(common, 9, table.keys, table.slots, 0, found) == 6
+    assert found.tolist() == [0, 0, 1, 2, 3, 4, 3, 5, 5]
+    assert own.tolist() == [False, False, False, True, False, False, False, False, False]
 
 
 def test_addresses_are_bytes_in_network_order() -> None:

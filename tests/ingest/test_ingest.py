@@ -45,6 +45,7 @@ def test_a_bundle_holds_every_table_and_names_its_source(
             "name": "talk.pcap",
             "size": capture.stat().st_size,
             "sha256": hashlib.sha256(capture.read_bytes()).hexdigest(),
+            "hashed": capture.stat().st_size,
             "format": "pcap",
         }
     ]

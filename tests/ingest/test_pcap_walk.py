@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import mmap
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.errors import TraceError
+from replay.ingest import window
 from replay.ingest.ingested import source_entry
 from replay.ingest.pcap import read_capture
+from replay.ingest.pcap_walk import PcapCapture
+from replay.ingest.window import Window
 from replay.trace.schema import PacketStatus
-from tests.ingest.captures import CLIENT, SERVER, Conversation, Packet, ethernet, ip, pcap, tcp
+from tests.ingest.captures import (
+    CLIENT,
+    SERVER,
+    Conversation,
+    Memory,
+    Packet,
+    ethernet,
+    ip,
+    pcap,
+    tcp,
+)
 
 START = 1_700_000_000_123_456_789
 FRAME = ethernet(ip(CLIENT, SERVER, 6, tcp(40_000, 8080, b"hello", flags=24)))
@@ -113,17 +124,30 @@ def test_more_packets_than_a_block(tmp_path: Path) -> None:
     assert read.tables["packets"]["arrival_ns"].to_pylist() == list(range(40_000))
 
 
-def test_only_captures_are_read_as_captures(tmp_path: Path, monkeypatch: Any) -> None:
+def test_only_captures_are_read_as_captures(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="is perf, not a packet capture"):
         read_capture(_write(tmp_path, b"PERFILE2" + (104).to_bytes(8, "little") + bytes(88)))
-    path = _write(tmp_path, pcap([]))
-    monkeypatch.setattr(mmap, "mmap", _refuse)
-    with pytest.raises(TraceError, match=r"cannot be read: .*no memory"):
-        read_capture(path)
 
 
-def _refuse(*_: Any, **__: Any) -> None:
-    raise OSError("no memory")
+def test_records_are_found_whatever_the_window_shows(tmp_path: Path) -> None:
+    data = pcap([Packet(START + i, FRAME + bytes(i)) for i in range(50)])
+    for size, most in ((24, 7), (100, 1 << 30), (4_000, 33), (len(data), 1 << 30)):
+        capture = PcapCapture(Window(Memory(data, most), size), "made")
+        found = [
+            capture.window.data[start : start + captured].tobytes()
+            for block, rows in capture.blocks()
+            for _, start, captured, _, _ in block[:rows].tolist()
+        ]
+        assert found == [FRAME + bytes(i) for i in range(50)]
+        assert capture.findings.note is None
+
+
+def test_a_record_too_long_to_be_one_ends_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window, "LONGEST_RECORD", 1_000)
+    data = pcap([Packet(START, FRAME), Packet(START, bytes(2_000)), Packet(START, FRAME)])
+    capture = PcapCapture(Window(Memory(data), 500), "made")
+    assert sum(rows for _, rows in capture.blocks()) == 1
+    assert "is longer than" in str(capture.findings.note)
 
 
 def test_sources_are_hashed_from_the_file_or_from_memory(tmp_path: Path) -> None:
@@ -131,5 +155,6 @@ def test_sources_are_hashed_from_the_file_or_from_memory(tmp_path: Path) -> None
     entry = source_entry(path)
     assert entry == source_entry(path, memoryview(b"abc"))
     assert entry["sha256"].startswith("ba7816bf")
+    assert (entry["size"], entry["hashed"]) == (3, 3)
     with pytest.raises(TraceError, match="No such file"):
         source_entry(tmp_path / "absent")

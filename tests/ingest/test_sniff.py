@@ -1,5 +1,6 @@
 """Formats are told by their first bytes; everything else is refused in one line."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,10 @@ def test_formats_are_known_by_their_magic_whatever_their_name(
     ("content", "reason"),
     [
         (b"", "is empty"),
-        (b"\x1f\x8b\x08\x00", "gzip is not read yet"),
-        (b"\x28\xb5\x2f\xfd\x00", "zstd is not read yet"),
+        (b"\x1f\x8b\x08\x00", "is empty"),
+        (b"\x28\xb5\x2f\xfd\x00", "is empty"),
+        (gzip.compress(b"%PDF-1.4"), r"is no pcap.*25 50 44 46"),
+        (b"\x04\x22\x4d\x18\x00", "unlz4"),
         (b"PERFFILE\x00\x00", "version 1"),
         (b"\x17\x08\x44tracing", "trace.dat"),
         (b"\xd4\xc3", "is cut after 2 bytes"),
@@ -95,5 +98,5 @@ def test_folders_and_missing_files(tmp_path: Path) -> None:
     assert sniff(tmp_path) == "perf"
     (tmp_path / "manifest.json").write_text("{}")
     assert sniff(tmp_path) == "bundle"
-    with pytest.raises(TraceError, match="streams are not read"):
+    with pytest.raises(TraceError, match="/dev/null: is empty"):
         sniff("/dev/null")

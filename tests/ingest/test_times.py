@@ -3,61 +3,91 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.ingest.records import NO_TIME, Columns
-from replay.ingest.times import Timed, settle_times
+from replay.ingest.decode import Decoded, new_batch
+from replay.ingest.records import KINDS, NO_TIME
+from replay.ingest.rows import rows_in_order
+from replay.ingest.spool import Spool
+from replay.ingest.times import Clock
 
 SECOND = 10**9
 
 
-def _settle(times: list[int]) -> Timed:
-    columns = Columns.empty(len(times))
-    columns.time[:] = times
-    columns.length[:] = np.arange(len(times))
-    return settle_times(columns)
+class Timed(NamedTuple):
+    clock: Clock
+    time: list[int]
+    length: list[int]  # the packet's place in the file
+    earliest: list[int]
+    latest: list[int]
 
 
-@given(st.lists(st.integers(0, 1 << 61), min_size=1, max_size=20))
+def _settle(folder: Path, times: list[int], each: int = 3) -> Timed:
+    """Pass packets without a flow through both passes, so many a batch."""
+    batch = new_batch()
+    batch.keys.ends[:, -1] = -1
+    with Spool(folder, KINDS) as spool:
+        decoded = Decoded(spool)
+        for first in range(0, len(times), each):
+            part = batch.part(0, len(times[first : first + each]))
+            part.columns.time[:] = times[first : first + each]
+            part.columns.length[:] = range(first, first + len(part.columns.time))
+            for column in (part.columns.payload, part.columns.marks, part.columns.status):
+                column[:] = 0
+            decoded.add(part)
+        found = Timed(decoded.clock, [], [], [], [])
+        for rows in rows_in_order(decoded, folder):
+            found.time.extend(rows.columns.time.tolist())
+            found.length.extend(rows.columns.length.tolist())
+            found.earliest.extend([] if rows.earliest is None else rows.earliest.tolist())
+            found.latest.extend([] if rows.latest is None else rows.latest.tolist())
+    return found
+
+
+@given(st.lists(st.integers(0, 1 << 61) | st.integers(0, 9), min_size=1, max_size=30))
 @settings(deadline=None)  # the first example compiles
-def test_packets_are_in_order_of_time_and_ties_in_order_of_the_file(times: list[int]) -> None:
-    timed = _settle(times)
+def test_packets_are_in_order_of_time_and_ties_in_order_of_the_file(
+    tmp_path_factory: pytest.TempPathFactory, times: list[int]
+) -> None:
+    timed = _settle(tmp_path_factory.getbasetemp(), times)
     order = sorted(range(len(times)), key=lambda i: times[i])
-    assert timed.origin == min(times)
-    assert timed.columns.length.tolist() == order
-    assert timed.columns.time.tolist() == [times[i] - min(times) for i in order]
-    assert timed.duration == max(times) - min(times) + 1
-    assert timed.backwards == sum(b < a for a, b in pairwise(times))
+    assert timed.clock.origin == min(times)
+    assert timed.length == order
+    assert timed.time == [times[i] - min(times) for i in order]
+    assert timed.clock.duration == max(times) - min(times) + 1
+    assert timed.clock.backwards == sum(b < a for a, b in pairwise(times))
 
 
-def test_missing_times_are_filled_and_bounded() -> None:
-    timed = _settle([NO_TIME, 70, NO_TIME, NO_TIME, 90, NO_TIME])
-    assert timed.columns.time.tolist() == [0, 0, 0, 0, 20, 20]
-    assert timed.earliest is not None
-    assert timed.latest is not None
-    assert timed.earliest.tolist() == [-1, -1, 0, 0, -1, 20]
-    assert timed.latest.tolist() == [0, -1, 20, 20, -1, -1]
-    assert timed.untimed == 4
+@pytest.mark.parametrize("each", [1, 2, 6])
+def test_missing_times_are_filled_and_bounded(tmp_path: Path, each: int) -> None:
+    timed = _settle(tmp_path, [NO_TIME, 70, NO_TIME, NO_TIME, 90, NO_TIME], each)
+    assert timed.time == [0, 0, 0, 0, 20, 20]
+    assert timed.earliest == [-1, -1, 0, 0, -1, 20]
+    assert timed.latest == [0, -1, 20, 20, -1, -1]
+    assert timed.clock.untimed == 4
 
 
-def test_bounds_are_sorted_with_their_packets() -> None:
-    timed = _settle([70, NO_TIME, 50])
-    assert timed.columns.length.tolist() == [2, 0, 1]
-    assert timed.earliest is not None
-    assert timed.earliest.tolist() == [-1, -1, 20]
+@pytest.mark.parametrize("each", [1, 3])
+def test_bounds_are_sorted_with_their_packets(tmp_path: Path, each: int) -> None:
+    timed = _settle(tmp_path, [70, NO_TIME, 50], each)
+    assert timed.length == [2, 0, 1]
+    assert timed.earliest == [-1, -1, 20]
 
 
-def test_no_times_at_all() -> None:
-    timed = _settle([NO_TIME, NO_TIME])
-    assert timed.origin is None
-    assert timed.columns.time.tolist() == [0, 0]
-    assert _settle([]).duration == 0
+def test_no_times_at_all(tmp_path: Path) -> None:
+    timed = _settle(tmp_path, [NO_TIME, NO_TIME])
+    assert timed.clock.origin is None
+    assert timed.time == [0, 0]
+    assert timed.earliest == []
+    assert _settle(tmp_path, []).clock.duration == 0
 
 
-def test_steps_back_of_a_second_are_told() -> None:
-    timed = _settle([5 * SECOND, 4 * SECOND, 4 * SECOND + 5, 4 * SECOND + 1])
-    assert timed.steps == ((SECOND, 0),)
-    assert timed.backwards == 2
+def test_steps_back_of_a_second_are_told(tmp_path: Path) -> None:
+    timed = _settle(tmp_path, [5 * SECOND, 4 * SECOND, 4 * SECOND + 5, 4 * SECOND + 1], 1)
+    assert timed.clock.steps == [(SECOND, 0)]
+    assert timed.clock.backwards == 2

@@ -1,0 +1,119 @@
+"""What is known of every flow while packets pass: counts, TCP's next byte, whose turn it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.engine.accelerate import jit_in_place
+from replay.ingest.headers import ACK, END_OF_MESSAGE, FIN, REPEATED, RST, SYN, TRANSPORT
+from replay.ingest.records import LAST_OF_TURN, Columns
+
+Int64s = npt.NDArray[np.int64]
+
+#: No such row, flow, sequence number or time.
+NONE = -1
+
+#: Columns of the flows' state, shape (flows, 8): as much as one line of the processor's cache.
+FIRST, LAST = 0, 1  # times of the first and last packet
+PACKETS, BYTES = 2, 3
+ASKS = 4  # 1 where a SYN was seen, -1 where the answer to one was
+_NEXT_BYTE = 5  # sequence number of TCP's next byte
+REVERSE = 6  # the flow in the opposite direction
+_PART = 7  # row of a message's part that is not known to be its last
+_STATE_COLUMNS = 8
+
+_NEW = (NONE, NONE, 0, 0, 0, NONE, NONE, NONE)
+
+
+def new_state(flows: int) -> Int64s:
+    """Return the state of `flows` flows without packets."""
+    return np.tile(np.array(_NEW, dtype=np.int64), (flows, 1))
+
+
+def with_state_of(state: Int64s, flows: int) -> Int64s:
+    """Return `state`, or a larger copy: with room for so many flows."""
+    if flows <= len(state):
+        return state
+    return np.concatenate([state, new_state(2 * flows - len(state))])
+
+
+@jit_in_place
+def pair_flows(
+    connections: npt.NDArray[np.int32],
+    own: npt.NDArray[np.bool_],
+    flow: int,
+    first: Int64s,
+    state: Int64s,
+) -> None:
+    """Tell the flows from `flow` on, and those they answer, of each other.
+
+    `connections` holds the connection of each, `own` whether it answers itself; `first` each
+    connection's first flow.
+    """
+    for i in range(len(connections)):
+        other = first[connections[i]]
+        if other == NONE:
+            first[connections[i]] = flow + i
+            state[flow + i, REVERSE] = flow + i if own[i] else NONE
+        else:
+            state[other, REVERSE], state[flow + i, REVERSE] = flow + i, other
+
+
+@jit_in_place
+def follow_flows(columns: Columns, sequence: Int64s, state: Int64s) -> None:
+    """Count packets, note SYNs, and mark TCP payload that its flow carried before."""
+    for row in range(len(columns.flow)):
+        flow = columns.flow[row]
+        if flow < 0:
+            continue
+        one = state[flow]
+        one[PACKETS] += 1
+        marks, first = columns.marks[row], sequence[row]
+        if marks & SYN:
+            one[ASKS] = -1 if marks & ACK else 1
+        if first < 0:
+            continue
+        payload, expected = np.int64(columns.payload[row]), one[_NEXT_BYTE]
+        if marks & SYN:
+            one[_NEXT_BYTE] = first + 1 + payload & 0xFFFF_FFFF
+        elif payload > 0:
+            after = first + payload & 0xFFFF_FFFF
+            ahead = after - expected & 0xFFFF_FFFF
+            if expected >= 0 and (ahead == 0 or ahead >= 1 << 31):
+                columns.marks[row] |= REPEATED
+            else:
+                one[_NEXT_BYTE] = after
+
+
+@jit_in_place
+def end_turns(columns: Columns, row: int, state: Int64s, late: Int64s) -> int:
+    """Mark the packets with payload behind which the other side speaks: they end messages.
+
+    The packets are in order of time, the first of them is row `row`. Those that stand before it are
+    written into `late`; return how many.
+    """
+    count = 0
+    for i in range(len(columns.flow)):
+        flow, marks = columns.flow[i], columns.marks[i]
+        if flow < 0 or columns.payload[i] <= 0 or not marks & TRANSPORT:
+            continue
+        one = state[flow]
+        other = one[REVERSE]
+        if other != NONE and other != flow:
+            part = state[other, _PART]
+            if part != NONE:
+                state[other, _PART] = NONE
+                if part >= row:
+                    columns.marks[part - row] |= LAST_OF_TURN
+                else:
+                    late[count] = part
+                    count += 1
+        if not marks & (RST | REPEATED):
+            one[_PART] = NONE if marks & (END_OF_MESSAGE | FIN) else row + i
+    return count
+
+
+def forget_turns(state: Int64s) -> None:
+    """Begin again with `end_turns`."""
+    state[:, _PART] = NONE
