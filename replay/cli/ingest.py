@@ -55,6 +55,22 @@ def ingest(
             help="A client's results or counters under another policy or rate; repeatable.",
         ),
     ] = None,
+    anonymize: Annotated[
+        bool,
+        typer.Option(
+            "--anonymize",
+            help="Replace addresses, prefix by prefix, and leave names out: the bundle may leave"
+            " the company.",
+        ),
+    ] = False,
+    anonymize_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Do so by this key of 16 bytes or more: the same in each bundle. Default: a new"
+            " one that nobody keeps.",
+        ),
+    ] = None,
     compress: Annotated[
         Compression | None,
         typer.Option(help="Smaller, for shipping; default: memory-mapped."),
@@ -63,6 +79,11 @@ def ingest(
     """Read a recording into a bundle, and say what was found, inferred and lost."""
     from replay.ingest.ingest import ingest as read
 
+    key = None
+    if anonymize or anonymize_key:
+        from replay.trace.anonymize import new_key, read_key
+
+        key = read_key(anonymize_key) if anonymize_key else new_key()
     codec = compress and compress.value
     summary = read(
         source,
@@ -72,5 +93,6 @@ def ingest(
         policy=policy,
         outcomes=outcome or (),
         compress=codec,
+        anonymize=key,
     )
     typer.echo(summary)

@@ -22,6 +22,7 @@ from replay.ingest.sniff import (
 )
 from replay.ingest.stream import Stream
 from replay.policy import parse_policy
+from replay.trace.anonymize import rewrite
 from replay.trace.bundle import Trace, bundle_writer, open_trace, write_manifest, write_table
 from replay.trace.schema import TABLES, PacketKind
 from replay.units import SECOND
@@ -63,6 +64,7 @@ def ingest(
     policy: str | None = None,
     outcomes: Sequence[str] = (),
     compress: str | None = None,
+    anonymize: bytes | None = None,
 ) -> Summary:
     """Read `sources` and write the bundle at `output`, complete or not at all.
 
@@ -73,8 +75,9 @@ def ingest(
     `server` is as for read_capture, `device` as for read_perf, and whose settings are meant where
     files tell of several; `policy` names what the host ran under; `outcomes` are results of other
     policies and rates, each as replay.ingest.outcomes.parse_outcome reads it; `compress` is zstd,
-    lz4 or None. Raises TraceError in one line where a source cannot be read, or something stands at
-    `output`, PolicyError for a policy that is none.
+    lz4 or None; `anonymize` is the key by which addresses are replaced and names left out (see
+    replay.trace.anonymize). Raises TraceError in one line where a source cannot be read, or
+    something stands at `output`, PolicyError for a policy that is none.
     """
     facts = {} if policy is None else {"policy": parse_policy(policy).name}
     place = Path(output)
@@ -90,7 +93,9 @@ def ingest(
                 " give each its own bundle"
             )
         attach = _attacher(beside, outcomes, device)
-        write = _writer(recorded[0], server, device, compress, attached=attach is not None)
+        attached = attach is not None
+        changed = attached or anonymize is not None
+        write = _writer(recorded[0], server, device, compress, attached=attached, changed=changed)
         with bundle_writer(place) as folder:
             read = write(folder)
             read.manifest.update(facts)
@@ -98,6 +103,8 @@ def ingest(
             table = read.tables.get("outcomes", TABLES["outcomes"].empty_table())
             write_table(folder, "outcomes", table, compress)
             write_manifest(folder, read.manifest)
+            if anonymize is not None:
+                rewrite(folder, anonymize, compress)
     return Summary(place, read.found, read.inferred, read.lost)
 
 
@@ -116,8 +123,11 @@ def _writer(
     compress: str | None,
     *,
     attached: bool,
+    changed: bool,
 ) -> Writer:
-    """Return what writes a recording. `attached`: files stand beside it.
+    """Return what writes a recording of this kind.
+
+    `attached`: files stand beside it; `changed`: the bundle will differ from one that is read.
 
     Raises TraceError for options that are not for this kind, and for a file that is damaged at its
     start.
@@ -128,7 +138,7 @@ def _writer(
     if device is not None and kind in CAPTURES and not attached:
         raise TraceError(f"{path}: --device is for perf.data; this is a packet capture")
     if kind == BUNDLE:
-        if not attached:
+        if not changed:
             raise TraceError(f"{path}: is a bundle already; name what to add to it")
         return _bundle_writer(path, compress)
     if kind in CAPTURES and stream is not None:

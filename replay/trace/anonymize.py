@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from replay.errors import TraceError
-from replay.trace.bundle import Manifest
+from replay.trace.bundle import Manifest, open_trace, write_manifest, write_table
 
 #: Bytes of a key, at least and at most.
 KEY_RANGE = (16, 1 << 16)
@@ -101,6 +101,15 @@ class Anonymizer:
         packed = whole.packed if whole.version == 6 else _MAPPED + whole.packed
         new: Any = ip_address(self.address(packed))
         return str(new.ipv4_mapped or new)
+
+
+def rewrite(folder: Path, key: bytes, compress: str | None = None) -> None:
+    """Anonymize the bundle in `folder`, which is being written, by `key`."""
+    trace, anonymizer = open_trace(folder), Anonymizer(key)
+    flows, manifest = anonymizer.flows(trace.flows), anonymizer.manifest(trace.manifest)
+    (folder / "flows.arrow").unlink()  # it is mapped: a new file takes its place
+    write_table(folder, "flows", flows, compress)
+    write_manifest(folder, manifest)
 
 
 def _numbers_and_words(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from replay.cli import run
 from replay.errors import TraceError
 from replay.ingest import perf
 from replay.ingest.ingest import ingest
@@ -107,3 +108,36 @@ def test_perf_is_read_by_its_own_reader(tmp_path: Path, monkeypatch: Any) -> Non
     assert open_trace(summary.path).manifest["policy"] == "base"
     assert summary.found == ["nothing"]
     assert len(open_trace(summary.path).packets) == 0
+
+
+def test_an_anonymized_bundle_names_nobody_and_keeps_its_shape(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk = Conversation()
+    frames = [talk.segment(True, 30, PSH | ACK), talk.segment(False, 60, PSH | ACK)] * 3
+    secret = tmp_path / "acme-payroll.pcap"
+    secret.write_bytes(pcap(Packet(1_000 * i, frame) for i, frame in enumerate(frames)))
+    key = tmp_path / "key"
+    key.write_bytes(bytes(range(32)))
+    plain, first, second = (tmp_path / f"{name}.trace" for name in ("plain", "first", "second"))
+    assert run(["ingest", str(secret), "-o", str(plain)]) == 0
+    assert run(["ingest", str(secret), "-o", str(first), "--anonymize-key", str(key)]) == 0
+    assert run(["ingest", str(plain), "-o", str(second), "--anonymize-key", str(key)]) == 0
+    known, new = open_trace(plain), open_trace(first)
+    assert new.packets.equals(known.packets)
+    assert new.flows.drop_columns(["source", "destination"]).equals(
+        known.flows.drop_columns(["source", "destination"])
+    )
+    addresses = {*known.flows["source"].to_pylist(), *known.flows["destination"].to_pylist()}
+    assert not addresses & {*new.flows["source"].to_pylist(), *new.flows["destination"].to_pylist()}
+    assert open_trace(second).flows.equals(new.flows)  # a bundle can be anonymized later, too
+    for path in first.iterdir():
+        content = path.read_bytes()
+        assert b"acme" not in content
+        assert b"10.0.0." not in content
+        assert not any(address in content for address in addresses)
+    capsys.readouterr()
+    key.write_bytes(b"short")
+    assert run(["ingest", str(secret), "-o", str(tmp_path / "x"), "--anonymize-key", str(key)]) == 2
+    assert capsys.readouterr().err == f"replay: {key}: a key has 16 to 65536 bytes, this file 5\n"
+    assert not (tmp_path / "x").exists()
