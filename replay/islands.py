@@ -119,7 +119,8 @@ def _sort_out(
                 ends[number] += len(mine)
         return list(found)
 
-    at, service, size = dealt(work.arrival_ns), dealt(work.service_ns), dealt(work.size)
+    at, service = dealt(work.arrival_ns), dealt(work.service_ns)
+    size, answer_size = dealt(work.size), dealt(work.answer_size)
     parent, think = dealt(work.parent), dealt(work.think_ns)
     row = dealt(np.arange(len(queue)) if work.closed else None)
     queues, workers = dealt(queue), dealt(placed.worker)
@@ -127,7 +128,15 @@ def _sort_out(
         arrival_ns, service_ns = at[i], service[i]
         assert arrival_ns is not None
         assert service_ns is not None
-        mine = Workload(arrival_ns, service_ns, work.duration_ns, parent[i], think[i], size=size[i])
+        mine = replace(
+            work,
+            arrival_ns=arrival_ns,
+            service_ns=service_ns,
+            parent=parent[i],
+            think_ns=think[i],
+            size=size[i],
+            answer_size=answer_size[i],
+        )
         yield replace(placed, workload=mine, queue=queues[i], worker=workers[i]), row[i]
 
 

@@ -89,7 +89,7 @@ def workloads(draw: st.DrawFn, closed: bool | None = None) -> Workload:
         if len(earlier) and draw(st.booleans()):
             parent[packet] = draw(st.sampled_from(earlier.tolist()))
     think = np.array([draw(st.integers(0, gap)) for _ in gaps], np.int64)
-    return Workload(arrival, service, duration, parent, think)
+    return Workload(arrival, service, duration, parent, think, scheduled=draw(st.booleans()))
 
 
 # --- islands of any shape, every mechanism -----------------------------------------------------
@@ -136,6 +136,8 @@ def wide_hosts(draw: st.DrawFn) -> Host:
         handoff_ns=draw(durations),
         far_ns=draw(durations),
         cold_ns=draw(durations),
+        interrupted_ns=draw(durations),
+        program_ns=draw(durations),
         cstates=draw(st.sampled_from([(), ((1_000, 100), (4_000, 900))])),
         background_ns=draw(durations),
         background_period_ns=background,
@@ -171,4 +173,5 @@ def wide_workloads(draw: st.DrawFn, topology: Topology) -> Workload:
         queue=column(len(topology.queue_cpu) - 1),
         worker=column(len(topology.worker_cpu) - 1),
         size=column(3_000),
+        answer_size=column(3_000),
     )

@@ -78,6 +78,8 @@ def answer(s: Any, k: Any, row: int, now: int) -> None:
         follower = k.follower_at + FOLLOWER * child
         sibling = m[at(follower + LINKS)] >> NEXT
         time = now + m[at(follower + TIME)]
+        if k.scheduled_at >= 0:
+            time = max(time, m[at(k.scheduled_at + child)])
         if time < k.end:
             m[at(follower + TIME)] = time
             s.upcoming = min(s.upcoming, time)

@@ -95,6 +95,7 @@ CONSTANTS = np.dtype(
             # of the packets that follow nobody, when the first arrives, and how many there are
             "first_arrival",
             "first_waiting",
+            "scheduled_at",  # before when none arrives; -1: whenever it follows
         ]
     ]
 )
@@ -137,7 +138,9 @@ def new_constants(
     k.ring = host.ring
     k.preemption = host.preemption or not threaded
     k.glides = _glides(k)
-    _lay_out(k, len(workload.arrival_ns))
+    _lay_out(k, len(workload.arrival_ns), workload.scheduled)
+    if not workload.scheduled:
+        k.scheduled_at = -1
     return k
 
 
@@ -171,7 +174,7 @@ _COSTS = (
 )
 
 
-def _lay_out(k: np.record, packets: int) -> None:
+def _lay_out(k: np.record, packets: int, scheduled: bool) -> None:
     """Say where in the memory each array begins."""
     times, closed = packets * int(k.times), packets * int(k.closed)
     if k.closed:
@@ -193,6 +196,7 @@ def _lay_out(k: np.record, packets: int) -> None:
         "row": closed,
         "follower": FOLLOWER * closed,
         "bucket": int(k.buckets),
+        "scheduled": closed * scheduled,
     }
     for name, size in sizes.items():
         k[f"{name}_at"] = k.memory_size

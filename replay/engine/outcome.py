@@ -61,6 +61,7 @@ class Outcome:
     latency: Histogram  # arrival to transmit of each served request, ns
     poll_sizes: npt.NDArray[np.int64]  # index: packets of a poll
     irqs_no_work: int = 0  # of irqs: the poll that they started found no received packet
+    leaving_idle_ns: int = 0  # of cpu.idle: leaving C-states; to a cycle counter it is busy
     squeezes: int = 0  # softirqs that ended for their budget or their time (time_squeeze)
     causes: Causes | None = None
     times: Times | None = field(default=None, compare=False)

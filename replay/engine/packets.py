@@ -52,6 +52,8 @@ def new_packets(workload: Workload, k: np.record) -> Packets:
         when = memory[k.when_at :][:offered]
         service = memory[k.service_at :][:offered]
         k.first_arrival, k.first_waiting = plan(workload, memory, k)
+        if k.scheduled_at >= 0:
+            memory[k.scheduled_at :][:offered] = workload.arrival_ns
     arrays = Packets(
         np.ascontiguousarray(when, np.int64),
         np.ascontiguousarray(service, np.int64),

@@ -19,7 +19,9 @@ class Workload:
 
     Open arrivals: `parent` is None and packets arrive as recorded.
     Closed arrivals: a packet with a parent arrives `think_ns` after the response to that earlier
-    request is transmitted, whenever that is; its `arrival_ns` is not used.
+    request is transmitted, whenever that is; its `arrival_ns` is not used. Where they are
+    `scheduled`, it arrives then or at its `arrival_ns`, whichever is later: a client that sends at
+    given times, but one request at a time.
     """
 
     arrival_ns: Int64s  # sorted, ns since the start
@@ -30,6 +32,8 @@ class Workload:
     queue: Int64s | None = None  # the island's queue that receives it; None: all queue 0
     worker: Int64s | None = None  # the island's worker that serves it; None: all worker 0
     size: Int64s | None = None  # bytes, for adaptive moderation; None: all alike
+    answer_size: Int64s | None = None  # bytes of the response to a request; None: all alike
+    scheduled: bool = False  # closed arrivals come no earlier than their arrival_ns
 
     @property
     def closed(self) -> bool:

@@ -88,6 +88,8 @@ class Host:
     handoff_ns: int = 0  # more, for a request that another CPU of the same cache polled
     far_ns: int = 0  # the same across caches
     cold_ns: int = 0  # more, for the first request after a sleep: the caches are cold
+    interrupted_ns: int = 0  # more, for a thread whose CPU a device or its NAPI's timer took
+    program_ns: int = 0  # a kworker's time to program what net DIM chose
     #: (target residency, exit latency) of each C-state, ns, shallow to deep
     cstates: tuple[tuple[int, int], ...] = ()
     background_ns: int = 0  # other work on each CPU ...

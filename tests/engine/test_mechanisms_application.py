@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from replay.engine.topology import Topology
+from replay.engine import Workload, replay_island
+from replay.engine.topology import SINGLE, Topology
+from replay.host.model import ZERO_COST
 from replay.policy import Policy
 from replay.units import MILLISECOND
-from tests.engine.general.cases import ACK, BASE, SUSPEND, delivered, done, replay, started, took
+from tests.engine.general.cases import (
+    ACK,
+    BASE,
+    SUSPEND,
+    check,
+    delivered,
+    done,
+    replay,
+    started,
+    took,
+)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +155,23 @@ def test_interrupts_preempt_what_is_served() -> None:
     assert done(outcome)[0] == 140 + 30_000 + 90
 
 
+def test_a_thread_that_was_interrupted_finds_its_caches_used() -> None:
+    """By a device or its NAPI's timer; an IPI or a timeout takes nothing from it."""
+    outcome = replay([0, 10_000], BASE, service=[30_000, ACK], interrupted_ns=700)
+    assert took(outcome)[0] == 30_700
+    two = Topology(queue_cpu=(0,), worker_cpu=(1,), cpu_domain=(0, 0), cpu_tx_queue=(-1, -1))
+    assert took(replay([0, 10_000], BASE, two, service=[30_000, ACK], interrupted_ns=700)) == [
+        30_000,
+        0,
+    ]
+
+
+def test_time_on_the_way_out_of_a_c_state_is_counted_apart() -> None:
+    outcome = replay([10_000, 30_000], BASE, cstates=((0, 100), (15_000, 900)))
+    assert outcome.leaving_idle_ns == 1_000
+    assert outcome.cpu.idle == MILLISECOND
+
+
 # --- arrivals that follow responses -------------------------------------------------------------
 
 
@@ -184,3 +214,21 @@ def test_what_follows_a_dropped_request_never_comes() -> None:
     assert times is not None
     assert times.arrival.tolist() == [0, 0, 25, -1]
     assert (outcome.packets, outcome.dropped, outcome.served) == (3, 1, 2)
+
+
+def test_a_scheduled_request_waits_for_its_time_and_for_the_answer() -> None:
+    """A client of depth 1 that sends at given times: late where the answer is, otherwise not."""
+    columns = {"parent": [-1, 0, 1], "think_ns": [0, 500, 500]}
+    workload = Workload(
+        np.array([1_000, 2_000, 30_000]),
+        np.array([5_000, 100, 100]),
+        MILLISECOND,
+        *(np.array(columns[name]) for name in ("parent", "think_ns")),
+        scheduled=True,
+    )
+    times = check(workload, BASE, replace(ZERO_COST, ring=16), SINGLE).times
+    assert times is not None
+    assert times.arrival.tolist() == [1_000, 6_500, 30_000]
+    common = replay_island(workload, BASE, replace(ZERO_COST, ring=16), times=True).times
+    assert common is not None
+    assert common.arrival.tolist() == [1_000, 6_500, 30_000]

@@ -10,7 +10,7 @@ from replay.engine.topology import Topology
 from replay.policy import Policy
 from replay.policy.model import Coalescing
 from replay.units import MILLISECOND
-from tests.engine.general.cases import ACK, BASE, DEFER, delivered, replay
+from tests.engine.general.cases import ACK, BASE, DEFER, delivered, replay, took
 
 US = 1_000
 
@@ -137,6 +137,23 @@ def test_transmissions_complete_on_the_queue_of_the_core_that_transmits(
     assert (outcome.irqs, outcome.irqs_no_work) == (irqs, irqs - 1)
 
 
+def test_beside_cqe_mode_transmissions_wait_since_their_last_event() -> None:
+    """START_FROM_EQE: not since the first completion, as a timer does."""
+    arrivals = [0, 40_000, 70_000]
+    for coalescing, irqs in (("timer", [15_000, 55_000, 85_000]), ("cqe", [0, 40_000, 70_000])):
+        policy = Policy("it", coalescing=coalescing, rx_usecs=60, rx_frames=1, tx_usecs=15)
+        costs = {"tx_completions": True, "duration": 100 * US}
+        outcome = replay(arrivals, policy, **costs)
+        assert outcome.irqs == 6
+        for time in irqs:
+            earlier = replay(arrivals, policy, **{**costs, "duration": time + 1})
+            before = replay(arrivals, policy, **{**costs, "duration": max(1, time)})
+            assert earlier.irqs > before.irqs or time == 0
+    dense = Policy("it", coalescing="cqe", rx_usecs=60, rx_frames=1, tx_usecs=15)
+    outcome = replay([0, 4_000, 8_000], dense, tx_completions=True, duration=100 * US)
+    assert outcome.irqs == 5  # three requests, completions at 0 and, both others, at 15,000
+
+
 # --- adaptive moderation ------------------------------------------------------------------------
 
 DIM = Policy("dim", coalescing="timer", adaptive="dim")
@@ -219,3 +236,31 @@ def test_ice_and_i40e_interrupt_once_more_as_they_leave_deferral(
     assert (outcome.irqs, outcome.timers, outcome.polls) == (irqs, 2, polls)
     assert outcome.irqs_no_work == irqs - 2
     assert replay([1_000, 100_000], BASE, extra_irq=extra).irqs == 2  # never left: never deferred
+
+
+def test_dim_counts_each_completion_queues_events_and_the_bytes_that_were_sent() -> None:
+    """Interrupts about transmissions are no events of reception; responses' bytes decide too."""
+    arrivals = [n * 30 * US for n in range(600)]
+    policy = Policy("dim", coalescing="cqe", adaptive="dim")
+    costs = {"tx_completions": True, "tx_delay_ns": 12_000, "program_ns": 700, "service": 100}
+    seen = set()
+    for small in (100, 10_000):
+        sizes = [small if n % 200 < 100 else 100 for n in range(600)]
+        columns = {"answer_size": sizes, "size": [100] * 600}
+        outcome = replay(arrivals, policy, columns=columns, duration=18 * MILLISECOND, **costs)
+        assert outcome.cpu.other > 0
+        assert outcome.cpu.other % 700 == 0
+        seen.add((outcome.irqs, outcome.cpu.other))
+    assert len(seen) == 2
+
+
+def test_a_profile_is_programmed_by_a_kworker_of_that_cpu() -> None:
+    """Where the application is woken meanwhile, it goes to another CPU of that cache."""
+    arrivals = [n * 100 * US for n in range(200)]
+    topology = Topology(queue_cpu=(0,), worker_cpu=(-1,), cpu_domain=(0, 0), cpu_tx_queue=(-1, -1))
+    costs = {"service": 100, "handoff_ns": 50, "duration": 21 * MILLISECOND}
+    still = replay(arrivals, DIM, topology, **costs)
+    assert set(took(still)) == {100}
+    moved = replay(arrivals, DIM, topology, program_ns=150_000, **costs)
+    assert moved.cpu.other == 150_000 * 3  # net DIM moved at the 65th, 130th and 195th interrupt
+    assert set(took(moved)) == {100, 150}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from replay.units import NEVER
 from tests.naive.polls import handle_softirqs, leave
-from tests.naive.task import Background, Ksoftirqd, Task
+from tests.naive.task import Background, Ksoftirqd, Kworker, Task
 
 
 class Cpu:
@@ -32,11 +32,13 @@ class Cpu:
         self.need_resched = False
         self.ipis: deque[tuple[int, Task]] = deque()
         self.ksoftirqd, self.background = Ksoftirqd(self), Background(self)
+        self.kworker = Kworker(self)
         period = self.host.background_period_ns if self.host.background_ns else 0
         self.background_at = period or NEVER
         # time
         self.idle_since: int | None = None
         self.to_idle = self.host.idle_ns  # what is left of the way back to the idle task
+        self.leaving_idle = 0  # time on the way out of C-states
         self.time = dict.fromkeys(["hardirq", "softirq", "kernel", "app", "other"], 0)
 
     @property
@@ -100,6 +102,7 @@ class Cpu:
         elif context == "handler":
             waking = min(spent, self.handler["exit"])  # from a C-state
             self.handler["exit"] -= waking
+            self.leaving_idle += waking
             self.handler["left"] -= spent - waking
             self.time["hardirq"] += spent - waking
         else:
@@ -139,7 +142,7 @@ class Cpu:
         since, cost = self.now, host.timer_ns
         if what == "irq":
             self.island.counts["irqs"] += 1
-            target.irqs += 1
+            target.count_interrupt()
             since, cost = target.irq_due - host.irq_latency_ns, host.irq_ns
             target.armed, target.irq_due, target.signal = False, NEVER, NEVER
         elif what == "timer":
@@ -160,6 +163,8 @@ class Cpu:
         else:
             self.rotate()
         self.to_idle = host.idle_ns
+        if in_thread and what in ("irq", "timer"):
+            task.work[1] += host.interrupted_ns
         if what not in ("unthrottle", "slice"):
             waking = self.leave_idle() if context == "idle" else 0
             handler = {"what": what, "target": target, "since": since, "in": in_thread}
@@ -234,6 +239,12 @@ class Cpu:
             self.waiting.append(task)
             if self.slice_end == NEVER:
                 self.slice_end = self.now + self.host.slice_ns
+
+    def queue_work(self, time: int) -> None:
+        """schedule_work: the kworker has that much to do."""
+        self.kworker.owed += time
+        if time and self.kworker.asleep:
+            self.island.wake(self.kworker, self)
 
     def block(self, task: Task) -> None:
         """The thread that runs sleeps."""

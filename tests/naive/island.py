@@ -131,10 +131,13 @@ class Island:
         self.causes.append(self.causes_of_service(packet, worker, started, service))
         for child in self.children.get(packet, []):
             assert self.load.think_ns is not None
-            heapq.heappush(self.future, (self.now + int(self.load.think_ns[child]), child))
+            time = self.now + int(self.load.think_ns[child])
+            if self.load.scheduled:
+                time = max(time, int(self.load.arrival_ns[child]))
+            heapq.heappush(self.future, (time, child))
         if self.host.tx_completions:
             queue = self.tx_queue[worker.cpu.number] or self.queue_of(packet)
-            queue.in_flight.append(self.now + self.host.tx_delay_ns)
+            queue.transmit(1 if self.load.answer_size is None else self.load.answer_size[packet])
 
     # --- why it waited --------------------------------------------------------------------
 
@@ -164,10 +167,15 @@ class Island:
     # --- threads --------------------------------------------------------------------------
 
     def wake(self, task: Task, cpu: Cpu, in_thread: bool = False) -> None:
-        """try_to_wake_up: where it ran if that CPU is idle, else an idle one of that cache."""
+        """try_to_wake_up: where it ran if that CPU is idle, else an idle one of that cache.
+
+        The CPU that wakes it comes first, then those after the one where it ran.
+        """
         task.asleep = False
         if not task.pinned and not task.cpu.idle():
-            near = [other for other in self.cpus if other.domain == task.cpu.domain]
+            after = task.cpu.number + 1
+            near = [cpu, *self.cpus[after:], *self.cpus[:after]]
+            near = [other for other in near if other.domain == task.cpu.domain]
             task.cpu = next((other for other in near if other.idle()), task.cpu)
         if task.cpu is cpu:
             cpu.enqueue(task, in_thread)
@@ -211,6 +219,7 @@ class Island:
             duration_ns=self.end,
             left=sum(len(queue.ring) for queue in self.queues),
             cpu=CpuTime(**spent, idle=idle),
+            leaving_idle_ns=sum(cpu.leaving_idle for cpu in self.cpus),
             latency=Histogram.of(np.array(self.latencies, np.int64)),
             poll_sizes=np.bincount(self.poll_sizes, minlength=1).astype(np.int64),
             times=Times(self.arrival, self.delivered, self.started, self.done),

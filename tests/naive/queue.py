@@ -53,7 +53,10 @@ class Queue:
         self.trigger = ("cpu", 0)  # why it is polled, since when
         self.polled_since = 0
         # adaptive moderation
-        self.irqs = self.received = self.bytes = self.cleaned = 0
+        self.received = self.bytes = self.sent_packets = self.sent_bytes = 0
+        self.by_transmit = False  # whether the next interrupt is about transmissions
+        self.rx_events = self.tx_events = 0
+        self.tx_event_at = -NEVER
         self.rx_dim, self.tx_dim, self.itr = Dim(), Dim(), Itr(host.jiffy_ns)
         if self.adaptive == "dim":
             self.rx_usecs, self.rx_frames = PROFILES[self.rx_kind()][START_INDEX]
@@ -70,6 +73,11 @@ class Queue:
         self.ring.append(packet)
         self.coalesce()
         return True
+
+    def transmit(self, size: int) -> None:
+        self.in_flight.append(self.island.now + self.host.tx_delay_ns)
+        self.sent_packets += 1
+        self.sent_bytes += int(size)
 
     def complete_transmissions(self) -> None:
         while self.in_flight and self.in_flight[0] <= self.island.now:
@@ -94,10 +102,14 @@ class Queue:
             signal = max(first, self.last_signal + self.rx_usecs * 1000)
         else:
             last = self.coalescing == "cqe"
-            signal = min(
-                coalesced(arrivals, self.rx_usecs, self.rx_frames, from_last=last),
-                coalesced(list(self.sent), self.tx_usecs, self.tx_frames, from_last=False),
-            )
+            received = coalesced(arrivals, self.rx_usecs, self.rx_frames, from_last=last)
+            sent = coalesced(list(self.sent), self.tx_usecs, self.tx_frames, from_last=False)
+            if last and self.sent and (self.tx_usecs or not self.tx_frames):  # START_FROM_EQE
+                sent = max(self.sent[0], self.tx_event_at + self.tx_usecs * 1000)
+                if self.tx_frames and len(self.sent) >= self.tx_frames:
+                    sent = min(sent, self.sent[self.tx_frames - 1])
+            self.by_transmit = sent < received
+            signal = min(received, sent)
         self.signal = max(signal, self.armed_at)
 
     def take(self) -> int | None:
@@ -121,7 +133,6 @@ class Queue:
         if cleaned:
             self.send_signal()
             self.sent.clear()
-            self.cleaned += cleaned
             self.coalesce()
         return cleaned
 
@@ -129,6 +140,14 @@ class Queue:
         """At a poll's end descriptors go back to the device."""
         if self.repost_above >= 0 and self.missing > self.repost_above:
             self.missing = 0
+
+    def count_interrupt(self) -> None:
+        """Whose event it is: of one completion queue, or (a gap's) of the vector."""
+        gap = self.coalescing == "gap"
+        self.rx_events += gap or not self.by_transmit
+        self.tx_events += gap or self.by_transmit
+        if self.by_transmit:
+            self.tx_event_at = self.next_irq() - self.host.irq_latency_ns
 
     def send_signal(self) -> None:
         if self.signal <= self.island.now:
@@ -162,7 +181,7 @@ class Queue:
             self.start_timer(cpu, timeout)
             self.masked = True
             return arming_ns(self.host, self.policy.gro_flush_timeout_ns)
-        self.moderate()
+        cpu.queue_work(self.moderate() * self.host.program_ns)
         self.arm()
         if self.host.extra_irq and self.masked and self.irq_due == NEVER:
             self.signal = self.island.now  # by software
@@ -173,18 +192,21 @@ class Queue:
     def start_timer(self, cpu, timeout: int) -> None:
         self.timer, self.timer_cpu = self.island.now + timeout, cpu
 
-    def moderate(self) -> None:
-        """The driver's samples for net_dim or its ITR, as it arms the interrupt again."""
-        now = self.island.now
+    def moderate(self) -> int:
+        """The driver's samples for net_dim or its ITR; how many profiles have to be programmed."""
+        now, chosen = self.island.now, 0
         if self.adaptive == "dim":
-            index = self.rx_dim.sample(now, self.irqs, self.received, self.bytes)
+            index = self.rx_dim.sample(now, self.rx_events, self.received, self.bytes)
             if index is not None:
                 self.rx_usecs, self.rx_frames = PROFILES[self.rx_kind()][index]
-            index = self.tx_dim.sample(now, self.irqs, self.cleaned, self.cleaned)
+                chosen += 1
+            index = self.tx_dim.sample(now, self.tx_events, self.sent_packets, self.sent_bytes)
             if index is not None:
                 self.tx_usecs, self.tx_frames = PROFILES["tx-eqe"][index]
+                chosen += 1
         elif self.adaptive == "itr":
             self.rx_usecs = self.itr.sample(now, self.received, self.bytes)
+        return chosen
 
     def rx_kind(self) -> str:
         return {"timer": "rx-eqe", "cqe": "rx-cqe", "gap": "gap"}[self.coalescing]

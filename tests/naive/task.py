@@ -58,6 +58,18 @@ class Background(Task):
             yield from self.sleep()
 
 
+class Kworker(Task):
+    owed = 0
+
+    def live(self) -> Steps:
+        yield "sleep", 0
+        while True:
+            while self.owed:
+                time, self.owed = self.owed, 0
+                yield "other", time
+            yield from self.sleep()
+
+
 class NapiThread(Task):
     """napi_threaded_poll, for one queue or (TAPI) for several in turn."""
 

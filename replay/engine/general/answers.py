@@ -6,7 +6,7 @@ from typing import Any
 
 from replay.engine.accelerate import int64s_at, jit_inline, jit_inside
 from replay.engine.arrivals import answer
-from replay.engine.general.device import row_of, transmit, transmits_on
+from replay.engine.general.device import answer_size_of, row_of, transmit, transmits_on
 from replay.engine.general.state import queue_of
 from replay.engine.histogram import BUCKETS
 from replay.engine.tally import KINDS, bucket
@@ -27,7 +27,7 @@ def answer_request(g: Any, cpu: int, t: Any) -> None:
         answer(g, g, row_of(g, slot), g.now)
         g.quiet = min(g.quiet, g.upcoming)
     if g.tx_completions:
-        transmit(g, transmits_on(g, cpu, queue_of_slot(g, slot)))
+        transmit(g, transmits_on(g, cpu, queue_of_slot(g, slot)), answer_size_of(g, slot))
 
 
 @jit_inline

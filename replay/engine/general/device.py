@@ -86,6 +86,15 @@ def size_of(g: Any, slot: int) -> int:
     return int(memory[g.size_at + row_of(g, slot)])
 
 
+@jit_inside
+def answer_size_of(g: Any, slot: int) -> int:
+    """Return the bytes of the response to a request; 1 where they are not known."""
+    if g.answer_size_at < 0:
+        return 1
+    memory = int64s_at(g.memory, g.memory_size)
+    return int(memory[g.answer_size_at + row_of(g, slot)])
+
+
 @jit_inline
 def row_of(g: Any, slot: int) -> int:
     """Return which packet of the workload has this slot."""
@@ -103,13 +112,12 @@ def clean(g: Any, q: Any) -> int:
     if cleaned > 0:
         send_signal(g, q)
         q.tx_first = last
-        q.cleaned += cleaned
         refresh(g, q)
     return int(cleaned)
 
 
 @jit_inside
-def transmit(g: Any, q: Any) -> None:
+def transmit(g: Any, q: Any, size: int) -> None:
     """A response is on its way; its completion will be written later."""
     memory = int64s_at(g.memory, g.memory_size)
     send_signal(g, q)
@@ -118,6 +126,8 @@ def transmit(g: Any, q: Any) -> None:
         return
     memory[_tx(g, q, q.tx_last)] = g.now + g.tx_delay
     q.tx_last += 1
+    q.sent += 1
+    q.sent_bytes += size
     refresh(g, q)
 
 
@@ -194,8 +204,11 @@ def coalesce(g: Any, q: Any) -> int:
     else:
         if receives:
             signal = _coalesce_received(g, q)
+        q.by_transmit = 0
         if q.tx_first < q.tx_last:
-            signal = min(signal, _coalesce_transmitted(g, q))
+            transmitted = _coalesce_transmitted(g, q)
+            q.by_transmit = int(transmitted < signal)
+            signal = min(signal, transmitted)
     return int(max(signal, q.armed_at))
 
 
@@ -229,11 +242,15 @@ def _coalesce_received(g: Any, q: Any) -> int:
 
 @jit_inside
 def _coalesce_transmitted(g: Any, q: Any) -> int:
-    """tx_delay after the first completion, or at the tx_frames-th."""
+    """tx_delay after the first completion, or at the tx_frames-th.
+
+    Beside CQE mode (mlx5) it is START_FROM_EQE: tx_delay after the last event about transmissions.
+    """
     memory = int64s_at(g.memory, g.memory_size)
     signal = NEVER
     if q.tx_delay > 0 or q.tx_frames == 0:
-        signal = memory[_tx(g, q, q.tx_first)] + q.tx_delay
+        signal = memory[_tx(g, q, q.tx_first)]
+        signal = max(signal, q.tx_event_at + q.tx_delay) if q.mode == CQE else signal + q.tx_delay
     nth = q.tx_first + q.tx_frames - 1
     if q.tx_frames > 0 and nth < q.tx_last:
         signal = min(signal, memory[_tx(g, q, nth)])
@@ -241,23 +258,30 @@ def _coalesce_transmitted(g: Any, q: Any) -> int:
 
 
 @jit_inside
-def moderate(g: Any, q: Any, number: int) -> None:
-    """The driver's samples for net_dim or its ITR, as it arms the interrupt again."""
+def moderate(g: Any, q: Any, number: int) -> int:
+    """The driver's samples for net_dim or its ITR, as it arms the interrupt again.
+
+    Returns how many profiles net_dim changed: they are programmed from a work queue.
+    """
+    chosen = 0
     if q.adaptive == DIM_MODERATES:
         dims = dims_at(g.dims, 2 * g.queue_count)
-        index = dim_sample(dims[2 * number], g.now, q.irqs, q.received, q.bytes)
+        index = dim_sample(dims[2 * number], g.now, q.rx_events, q.received, q.bytes)
         if index >= 0:
             kind = RX_GAP if q.mode == GAP else (RX_CQE if q.mode == CQE else RX_EQE)
             usecs, frames = dim_profile(kind, index)
             q.rx_delay, q.rx_frames = usecs * MICROSECOND, frames
-        index = dim_sample(dims[2 * number + 1], g.now, q.irqs, q.cleaned, q.cleaned)
+            chosen += 1
+        index = dim_sample(dims[2 * number + 1], g.now, q.tx_events, q.sent, q.sent_bytes)
         if index >= 0:
             usecs, frames = dim_profile(TX_EQE, index)
             q.tx_delay, q.tx_frames = usecs * MICROSECOND, frames
+            chosen += 1
     elif q.adaptive != FIXED:
         itr = itrs_at(g.itrs, g.queue_count)[number]
         usecs = itr_sample(itr, g.now, q.received, q.bytes, g.jiffy)
         q.rx_delay = usecs * MICROSECOND
+    return chosen
 
 
 @jit_inside

@@ -11,6 +11,7 @@ from replay.engine.general.state import (
     BACKGROUND_TIMER,
     FOR_COALESCING,
     FOR_TIMER,
+    GAP,
     IDLE,
     IN_TASK,
     IPI,
@@ -39,9 +40,13 @@ def take_interrupt(g: Any, cpu: int, context: int) -> bool:
         following = q.following
         if q.cpu == cpu and q.irq_at <= now:
             q.irqs += 1
+            q.rx_events += int(q.mode == GAP or not q.by_transmit)
+            q.tx_events += int(q.mode == GAP or q.by_transmit)
             since = q.irq_at - g.irq_latency
             q.armed, q.irq_due, q.signal, q.irq_at = 0, NEVER, NEVER, NEVER
             q.last_signal = max(q.last_signal, since)
+            if q.by_transmit:
+                q.tx_event_at = since
             return _begin(g, c, context, in_thread, IRQ, number, since, g.irq)
     following = 0
     while following != NOTHING:
@@ -101,6 +106,8 @@ def _begin(
             idle = g.now - c.idle_since if c.idle_since >= 0 else 0
             c.waking = _leave_idle(g, idle)
         c.idle_since = NOTHING
+    if in_thread and what in (IRQ, NAPI_TIMER):
+        task_of(g, c.task).left += g.interrupted
     c.handler, c.what, c.target, c.since, c.in_thread = 1, what, target, since, int(in_thread)
     c.handler_left = cost
     c.to_idle = g.idle

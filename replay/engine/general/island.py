@@ -81,6 +81,7 @@ def _outcome(g: Any, workload: Workload, packets: Packets, queues: Any, cpus: An
         cpu=cpu,
         epoll_returns=int(g.epoll_returns),
         squeezes=int(g.squeezes),
+        leaving_idle_ns=int(cpus["leaving_idle"].sum()),
         poll_sizes=packets.memory[g.sizes_at :][: g.sizes],
         causes=_causes(g, packets.memory) if g.causes else None,
         times=_times(g, packets.memory, packets, workload, slots) if g.times else None,

@@ -16,7 +16,7 @@ from replay.engine.general.device import (
     signal_by_software,
     take,
 )
-from replay.engine.general.sched import passes_quietly, spend, wake
+from replay.engine.general.sched import passes_quietly, queue_work, spend, wake
 from replay.engine.general.state import CPUS, KERNEL, NOBODY, NOTHING, queue_of, task_of
 
 # Where a poll stands
@@ -186,7 +186,9 @@ def complete(g: Any, cpu: int, number: int, work: int, driver: bool) -> int:
         start_timer(g, cpu, q, timeout)
         q.masked = 1
         return int(q.timer_start)
-    moderate(g, q, number)
+    chosen = moderate(g, q, number)
+    if g.program > 0 and chosen > 0:
+        queue_work(g, cpu, chosen * g.program)
     arm(g, q)
     if g.extra_irq and q.masked:
         signal_by_software(g, q)

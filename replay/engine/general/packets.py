@@ -88,6 +88,8 @@ def _say_where(
         "queue": rows if workload.queue is not None else -1,
         "worker": rows if workload.worker is not None else -1,
         "size": rows if workload.size is not None else -1,
+        "answer_size": rows if workload.answer_size is not None else -1,
+        "scheduled": rows if closed and workload.scheduled else -1,
         "next_ready": slots,
         "why": 5 * slots * int(g.causes),
         "cause": len(CAUSES) * BUCKETS * int(g.causes),
@@ -116,6 +118,8 @@ def _write_columns(g: Any, workload: Workload, host: Host, memory: Int64s) -> No
         (g.queue_at, workload.queue),
         (g.worker_at, workload.worker),
         (g.size_at, workload.size),
+        (g.answer_size_at, workload.answer_size),
+        (g.scheduled_at, workload.arrival_ns if workload.scheduled else None),
     ):
         if column is not None:
             memory[at:][:rows] = column

@@ -138,6 +138,7 @@ def _interrupted(g: Any, c: Any, cpu: int) -> bool:
     if until >= _quiet(g, c):
         return False
     c.hardirq += c.handler_left
+    c.leaving_idle += c.waking
     g.now = c.synced = until
     c.waking = c.handler_left = 0
     return True
@@ -196,6 +197,7 @@ def _charge(g: Any, c: Any) -> None:
     elif c.context == HANDLER:
         waking = min(spent, c.waking)  # from a C-state
         c.waking -= waking
+        c.leaving_idle += waking
         c.handler_left -= spent - waking
         c.hardirq += spent - waking
     elif c.context == IN_SOFTIRQ:
@@ -228,6 +230,6 @@ def _finish(g: Any, c: Any, cpu: int) -> None:
     elif t.kind == NAPI_THREAD:
         go_on_in_napi_thread(g, cpu, task)
     else:
-        go_on_in_background(g, cpu, task)
+        go_on_in_background(g, cpu, task, t)
     if not t.napi:
         c.fifo_waits = 0

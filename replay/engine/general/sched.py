@@ -122,12 +122,17 @@ def slice_is_over(g: Any, c: Any) -> bool:
 
 @jit_inside
 def wake(g: Any, task: int, cpu: int, in_thread: bool) -> None:
-    """try_to_wake_up: where it ran if that CPU is idle, else an idle one of that cache."""
+    """try_to_wake_up: where it ran if that CPU is idle, else an idle one of that cache.
+
+    Of these first the CPU that wakes it (wake_affine), then in turn from where it ran on
+    (select_idle_cpu).
+    """
     t = task_of(g, task)
     t.asleep = 0
     if not t.pinned and not is_idle(g, t.cpu):
-        domain = cpu_of(g, t.cpu).domain
-        for other in range(g.cpu_count):
+        domain, ran = cpu_of(g, t.cpu).domain, t.cpu
+        for step in range(g.cpu_count):
+            other = cpu if step == 0 else (ran + step) % g.cpu_count
             if cpu_of(g, other).domain == domain and is_idle(g, other):
                 t.cpu = other
                 break
@@ -137,6 +142,16 @@ def wake(g: Any, task: int, cpu: int, in_thread: bool) -> None:
         t.ipi_at = g.now + g.ipi
         push(g, cpu_list(t.cpu, IPIS), task_node(g, task))
         poke(g, t.cpu, t.ipi_at)
+
+
+@jit_inside
+def queue_work(g: Any, cpu: int, time: int) -> None:
+    """schedule_work: this CPU's kworker has that much to do."""
+    number = cpu_of(g, cpu).kworker
+    t = task_of(g, number)
+    t.owed += time
+    if t.asleep:
+        wake(g, number, cpu, False)
 
 
 @jit_inside

@@ -14,6 +14,7 @@ from replay.engine.general.state import (
     CPU,
     ISLAND,
     KSOFTIRQD,
+    KWORKER,
     LIST,
     NAPI_THREAD,
     NOTHING,
@@ -33,7 +34,8 @@ MAX_SOFTIRQ_TIME = 2 * MILLISECOND  # kernel/softirq.c
 _COSTS = (
     *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit"),
     *("idle", "wake", "sleep", "epoll", "event", "transmit", "notify", "busy_poll", "ipi"),
-    *("handoff", "far", "cold", "background", "background_period", "tx_delay", "tx", "jiffy"),
+    *("handoff", "far", "cold", "interrupted", "background", "background_period"),
+    *("program", "tx_delay", "tx", "jiffy"),
     *("rt_period", "rt_runtime", "slice"),
 )
 _MODES = {"timer": 0, "cqe": 1, "gap": 2}
@@ -82,7 +84,7 @@ def new_queues(policies: Sequence[Policy], host: Host, topology: Topology) -> An
         q["suspend_start"] = arming_ns(own, policy.irq_suspend_timeout_ns)
         threaded = own.threaded if policy.threaded is None else policy.threaded
         q["cpu"], q["thread"] = cpu, 0 if threaded else NOTHING
-        q["armed"], q["last_signal"] = 1, -NEVER
+        q["armed"], q["last_signal"], q["tx_event_at"] = 1, -NEVER, -NEVER
         q["timer_cpu"] = q["polled_since"] = NOTHING
         for name in ("irq_due", "signal", "irq_at", "timer", "latency_low"):
             q[name] = NEVER
@@ -108,7 +110,7 @@ def _program(q: Any, policy: Policy, host: Host) -> None:
 
 
 def new_tasks(policy: Policy, host: Host, topology: Topology, queues: Any) -> Any:
-    """Return workers, then each CPU's ksoftirqd and background work, then NAPI threads."""
+    """Return workers, then each CPU's ksoftirqd, background work and kworker, then NAPI threads."""
     cpus = len(topology.cpu_domain)
     found: list[dict[str, int]] = [
         {"kind": WORKER, "cpu": cpu if cpu != FLOATS else number % cpus, "pinned": cpu != FLOATS}
@@ -117,6 +119,7 @@ def new_tasks(policy: Policy, host: Host, topology: Topology, queues: Any) -> An
     for cpu in range(cpus):
         found.append({"kind": KSOFTIRQD, "cpu": cpu, "pinned": 1, "napi": 1})
         found.append({"kind": BACKGROUND, "cpu": cpu, "pinned": 1})
+        found.append({"kind": KWORKER, "cpu": cpu, "pinned": 1})
     threads: list[int] = []
     for dealt, q in enumerate(queues[queues["thread"] != NOTHING]):
         if not policy.pollers or len(threads) < policy.pollers:
@@ -148,8 +151,8 @@ def new_cpus(g: Any, topology: Topology, tasks: Any) -> Any:
     cpus = np.zeros(len(topology.cpu_domain), CPU)
     cpus["domain"], cpus["tx_queue"] = topology.cpu_domain, topology.cpu_tx_queue
     for number, c in enumerate(cpus):
-        first = len(topology.worker_cpu) + 2 * number
-        c["ksoftirqd"], c["background"] = first, first + 1
+        first = len(topology.worker_cpu) + 3 * number
+        c["ksoftirqd"], c["background"], c["kworker"] = first, first + 1, first + 2
     for name in ("unthrottle", "slice_end", "background_at"):
         cpus[name] = NEVER
     for name in ("bh_off", "running", "task", "idle_since"):

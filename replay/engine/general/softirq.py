@@ -32,7 +32,7 @@ from replay.engine.general.sched import (
     rotate,
     slice_is_over,
 )
-from replay.engine.general.state import NOTHING, OTHER, SOFTIRQ, cpu_of, queue_of, task_of
+from replay.engine.general.state import KWORKER, NOTHING, OTHER, SOFTIRQ, cpu_of, queue_of, task_of
 
 MAX_SOFTIRQ_RESTART = 10  # kernel/softirq.c
 
@@ -170,11 +170,12 @@ def go_on_in_ksoftirqd(g: Any, cpu: int, number: int) -> None:
 
 
 @jit_inside
-def go_on_in_background(g: Any, cpu: int, number: int) -> None:
-    """Other work on the CPU: once each time it is woken."""
-    t = task_of(g, number)
-    if t.pc == ASLEEP:
+def go_on_in_background(g: Any, cpu: int, number: int, t: Any) -> None:
+    """Other work on the CPU: what a kworker is owed, or once each time it is woken."""
+    if t.pc == ASLEEP or t.owed > 0:
         t.pc, t.work, t.left = 1, OTHER, g.background
+        if t.kind == KWORKER:
+            t.left, t.owed = t.owed, 0
         return
     t.pc, t.left, t.asleep = ASLEEP, 0, 1
     block(g, cpu, number)

@@ -26,7 +26,7 @@ IDLE, HANDLER, IN_SOFTIRQ, IN_TASK = 0, 1, 2, 3
 # What interrupts
 IRQ, NAPI_TIMER, TIMEOUT, IPI, BACKGROUND_TIMER = 0, 1, 2, 3, 4
 # What a task is
-WORKER, KSOFTIRQD, NAPI_THREAD, BACKGROUND = 0, 1, 2, 3
+WORKER, KSOFTIRQD, NAPI_THREAD, BACKGROUND, KWORKER = 0, 1, 2, 3, 4
 # Why a queue is polled: index into causes
 FOR_COALESCING, FOR_TIMER, FOR_CPU = 0, 1, 2
 
@@ -42,7 +42,8 @@ ISLAND = _record(
     # the host's costs, ns
     *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit"),
     *("idle", "wake", "sleep", "epoll", "event", "transmit", "notify", "busy_poll"),
-    *("ipi", "handoff", "far", "cold", "background", "background_period"),
+    *("ipi", "handoff", "far", "cold", "interrupted", "program"),
+    *("background", "background_period"),
     *("tx_completions", "tx_delay", "tx", "extra_irq", "gro_batch", "jiffy", "preemption"),
     *("rt_period", "rt_runtime", "slice", "cstates", "softirq_jiffies"),
     # the policy of the threads and of softirqs
@@ -54,12 +55,12 @@ ISLAND = _record(
     *("lists", "list_count", "links", "link_count", "dims", "itrs"),
     *("when", "service", "lost", "offered", "memory", "memory_size"),
     # where in the memory arrays begin
-    *("row_at", "worker_at", "size_at", "next_ready_at", "why_at", "tx_at"),
+    *("row_at", "worker_at", "size_at", "answer_size_at", "next_ready_at", "why_at", "tx_at"),
     *("tx_size", "cstate_at", "latency_at", "sizes_at", "sizes", "cause_at", "tail_at"),
     *("delivered_at", "started_at", "done_at", "times", "causes"),
     # closed arrivals: what follows whom, and those whose time is known
     *("closed", "upcoming", "pending", "waiting", "emptied", "follower_at", "heap_at", "queue_at"),
-    *("bucket_at", "bucket_shift", "buckets"),
+    *("bucket_at", "bucket_shift", "buckets", "scheduled_at"),
     # results
     *("epoll_returns", "squeezes", "overflow"),
 )
@@ -78,7 +79,16 @@ QUEUE = _record(
     *("armed", "armed_at", "irq_due", "signal", "last_signal", "irq_at"),
     *("owner", "missed", "prefer_bit", "masked", "count", "timer", "timer_cpu"),
     *("interrupted", "why", "since", "polled_since"),
-    *("received", "bytes", "cleaned"),
+    *(
+        "by_transmit",
+        "tx_event_at",
+        "rx_events",
+        "received",
+        "bytes",
+        "tx_events",
+        "sent",
+        "sent_bytes",
+    ),
     # results
     *("irqs", "irqs_no_work", "timers", "polls", "polls_empty", "busy_polls", "resumes"),
     *("dropped", "served", "latency_sum", "latency_low", "latency_high"),
@@ -87,10 +97,10 @@ QUEUE = _record(
 )
 
 CPU = _record(
-    *("domain", "tx_queue", "ksoftirqd", "background", "following"),
+    *("domain", "tx_queue", "ksoftirqd", "background", "kworker", "following"),
     *("context", "task", "synced", "next_at", "due"),
     *("hardirq", "softirq", "kernel", "app", "other"),  # time spent
-    *("idle_since", "to_idle"),
+    *("idle_since", "to_idle", "leaving_idle"),
     *("handler", "what", "target", "since", "in_thread", "waking", "handler_left"),
     *("in_softirq", "softirq_pc", "softirq_left", "in_exit", "leaving"),
     *("passes", "start_jiffy", "deadline", "budget", "polling"),
@@ -101,7 +111,7 @@ CPU = _record(
 TASK = _record(
     *("kind", "cpu", "pinned", "fifo", "napi", "asleep", "holds", "ipi_at"),
     *("following", "fresh"),
-    *("pc", "work", "left", "leaving", "in_exit", "queue"),
+    *("pc", "work", "left", "leaving", "in_exit", "queue", "owed"),
     # of a worker
     *("ready", "first_ready", "last_ready", "batch", "first_of_batch"),
     *("epoll_queue", "wakes_at", "bed", "woken", "cold"),
