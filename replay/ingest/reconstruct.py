@@ -6,6 +6,7 @@ Only events of the receiving side are used, which is all that a real NIC gives.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -180,21 +181,25 @@ def _flows_table(packets: Packets, arrival: Int64s) -> pa.Table:
     size = np.zeros(flows, np.int64)
     np.add.at(size, flow, length)
     unspecified = pa.array([bytes(16)] * flows, pa.binary(16))
+    known: dict[str, Any] = {
+        "source": unspecified,
+        "destination": unspecified,
+        "source_port": np.zeros(flows, np.uint16),
+        "destination_port": np.zeros(flows, np.uint16),
+        "protocol": np.full(flows, _TCP if packets.tcp else 0, np.uint8),
+        "version": packets.flow_version,
+        "rss_hash": packets.flow_hash.astype(np.uint32),
+        "first_ns": first,
+        "last_ns": last,
+        "packets": np.bincount(flow, minlength=flows).astype(np.int64),
+        "bytes": size,
+    }
     return pa.table(
         [
-            unspecified,
-            unspecified,
-            pa.array(np.zeros(flows, np.uint16)),
-            pa.array(np.zeros(flows, np.uint16)),
-            pa.array(np.full(flows, _TCP if packets.tcp else 0, np.uint8)),
-            pa.array(packets.flow_version, pa.uint8()),
-            pa.nulls(flows, pa.uint16()),
-            pa.nulls(flows, pa.string()),
-            pa.array(packets.flow_hash.astype(np.uint32)),
-            pa.array(first),
-            pa.array(last),
-            pa.array(np.bincount(flow, minlength=flows).astype(np.int64)),
-            pa.array(size),
+            pa.array(known[field.name], field.type)
+            if field.name in known
+            else pa.nulls(flows, field.type)
+            for field in FLOWS
         ],
         schema=FLOWS,
     )
