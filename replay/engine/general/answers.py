@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import at, int64s_at, jit_inline, jit_inside
 from replay.engine.arrivals import answer
 from replay.engine.general.device import answer_size_of, row_of, transmit, transmits_on
 from replay.engine.general.state import queue_of
@@ -20,7 +20,7 @@ def answer_request(g: Any, cpu: int, t: Any) -> None:
     latency = g.now - int64s_at(g.when, g.offered)[slot]
     place = count_answer(g, queue_of_slot(g, slot), latency)
     if g.times:
-        memory[g.done_at + row_of(g, slot)] = g.now
+        memory[at(g.done_at + row_of(g, slot))] = g.now
     if g.causes:
         _explain(g, t, slot, place)
     if g.closed:
@@ -55,20 +55,20 @@ def count_answer(g: Any, number: int, latency: int) -> int:
 def _explain(g: Any, t: Any, slot: int, place: int) -> None:
     """Add the request's causes, which sum to its latency, to their histograms and to its bucket."""
     memory = int64s_at(g.memory, g.memory_size)
-    at = g.why_at + 5 * slot
-    delivered = memory[at + 4]
+    why = g.why_at + 5 * slot
+    delivered = memory[at(why + 4)]
     awake = max(delivered, t.woken)
-    memory[at + 2] += g.now - t.started - t.own
-    memory[at + 4] = awake - delivered
+    memory[at(why + 2)] += g.now - t.started - t.own
+    memory[at(why + 4)] = awake - delivered
     _count(g, place, 5, t.started - awake)
     _count(g, place, 6, t.own)
     for cause in range(5):
-        _count(g, place, cause, memory[at + cause])
+        _count(g, place, cause, memory[at(why + cause)])
 
 
 @jit_inline
 def _count(g: Any, place: int, cause: int, time: int) -> None:
     """Count one cause's time of a request whose latency's bucket is `place`."""
     memory = int64s_at(g.memory, g.memory_size)
-    memory[g.cause_at + cause * BUCKETS + bucket(time)] += 1
-    memory[g.tail_at + place * KINDS + cause] += time
+    memory[at(g.cause_at + cause * BUCKETS + bucket(time))] += 1
+    memory[at(g.tail_at + place * KINDS + cause)] += time

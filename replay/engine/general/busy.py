@@ -77,7 +77,7 @@ def go_on_busy(g: Any, c: Any, cpu: int, number: int, t: Any) -> int:
             if t.stop_prefer:
                 q.count = q.defer
                 if q.defer > 0 and q.timeout > 0:
-                    start_timer(g, cpu, q, q.timeout)
+                    start_timer(g, cpu, t.queue, q, q.timeout)
                     t.skip = 1
             t.pc, t.left = STOP_ARMED, q.timer_start * t.skip
             if not t.skip:

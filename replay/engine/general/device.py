@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from replay.engine import hooks
-from replay.engine.accelerate import array_at, bytes_at, int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import array_at, at, bytes_at, int64s_at, jit_inline, jit_inside
 from replay.engine.dim import DIM, RX_CQE, RX_EQE, RX_GAP, TX_EQE, dim_profile, dim_sample
 from replay.engine.general.state import (
     CQE,
@@ -15,6 +15,7 @@ from replay.engine.general.state import (
     NOTHING,
     cpu_of,
     queue_of,
+    turn_of,
 )
 from replay.engine.itr import ITR, itr_sample
 from replay.units import MICROSECOND, NEVER
@@ -29,7 +30,8 @@ def poke(g: Any, cpu: int, time: int) -> None:
     if time < c.due:
         c.due = time
     if cpu != g.current:
-        c.next_at = min(c.next_at, time)
+        turn = turn_of(g, cpu)
+        turn.next_at = min(turn.next_at, time)
         g.others = min(g.others, time)
     if time < g.quiet:
         g.quiet = time
@@ -40,15 +42,15 @@ def admit(g: Any, q: Any) -> None:
     """Let in what has arrived by now; what finds no descriptor is lost."""
     when, lost = int64s_at(g.when, g.offered), bytes_at(g.lost, g.offered)
     tail, now, base = q.tail, g.now, q.slots
-    while tail < q.known and when[base + tail] <= now:
+    while tail < q.known and when[at(base + tail)] <= now:
         if q.in_ring + q.missing >= q.ring:
-            lost[base + tail] = 1
+            lost[at(base + tail)] = 1
             q.dropped += 1
         else:
             q.in_ring += 1
         tail += 1
     q.tail = tail
-    while q.head < tail and lost[base + q.head]:
+    while q.head < tail and lost[at(base + q.head)]:
         q.head += 1
 
 
@@ -71,7 +73,7 @@ def take(g: Any, q: Any) -> int:
         q.bytes += size_of(g, slot)
     if q.armed:
         lost = bytes_at(g.lost, g.offered)
-        while q.head < q.tail and lost[q.slots + q.head]:
+        while q.head < q.tail and lost[at(q.slots + q.head)]:
             q.head += 1
         refresh(g, q)
     return slot
@@ -83,7 +85,7 @@ def size_of(g: Any, slot: int) -> int:
     if g.size_at < 0:
         return 1
     memory = int64s_at(g.memory, g.memory_size)
-    return int(memory[g.size_at + row_of(g, slot)])
+    return int(memory[at(g.size_at + row_of(g, slot))])
 
 
 @jit_inside
@@ -92,7 +94,7 @@ def answer_size_of(g: Any, slot: int) -> int:
     if g.answer_size_at < 0:
         return 1
     memory = int64s_at(g.memory, g.memory_size)
-    return int(memory[g.answer_size_at + row_of(g, slot)])
+    return int(memory[at(g.answer_size_at + row_of(g, slot))])
 
 
 @jit_inline
@@ -106,7 +108,7 @@ def clean(g: Any, q: Any) -> int:
     """Clean up the transmissions that have completed; how many."""
     memory = int64s_at(g.memory, g.memory_size)
     last = q.tx_first
-    while last < q.tx_last and memory[_tx(g, q, last)] <= g.now:
+    while last < q.tx_last and memory[at(_tx(g, q, last))] <= g.now:
         last += 1
     cleaned = last - q.tx_first
     if cleaned > 0:
@@ -124,7 +126,7 @@ def transmit(g: Any, q: Any, size: int) -> None:
     if q.tx_last - q.tx_first >= g.tx_size:
         g.overflow = 1
         return
-    memory[_tx(g, q, q.tx_last)] = g.now + g.tx_delay
+    memory[at(_tx(g, q, q.tx_last))] = g.now + g.tx_delay
     q.tx_last += 1
     q.sent += 1
     q.sent_bytes += size
@@ -192,9 +194,9 @@ def coalesce(g: Any, q: Any) -> int:
     first, signal = NEVER, NEVER
     receives = q.head < q.known and (q.in_ring > 0 or q.missing < q.ring)
     if receives:
-        first = when[q.slots + q.head]
+        first = when[at(q.slots + q.head)]
     if q.tx_first < q.tx_last:
-        first = min(first, memory[_tx(g, q, q.tx_first)])
+        first = min(first, memory[at(_tx(g, q, q.tx_first))])
     if first == NEVER:
         return NEVER
     if q.hooked and hooks.INTERRUPTS:
@@ -218,17 +220,17 @@ def _coalesce_received(g: Any, q: Any) -> int:
     when, lost = int64s_at(g.when, g.offered), bytes_at(g.lost, g.offered)
     base = q.slots
     if q.mode != CQE and q.rx_frames == 0:
-        return int(when[base + q.head] + q.rx_delay)
+        return int(when[at(base + q.head)] + q.rx_delay)
     room = q.ring - q.missing
     timer = q.rx_delay > 0 or q.rx_frames == 0
-    last, seen = when[base + q.head], 0
+    last, seen = when[at(base + q.head)], 0
     deadline = NEVER
     if timer:
         deadline = last + q.rx_delay
     packet = q.head
     while packet < q.known and seen < room:
-        time = when[base + packet]
-        if packet >= q.tail or not lost[base + packet]:
+        time = when[at(base + packet)]
+        if packet >= q.tail or not lost[at(base + packet)]:
             if time > deadline:
                 break
             seen += 1
@@ -249,11 +251,11 @@ def _coalesce_transmitted(g: Any, q: Any) -> int:
     memory = int64s_at(g.memory, g.memory_size)
     signal = NEVER
     if q.tx_delay > 0 or q.tx_frames == 0:
-        signal = memory[_tx(g, q, q.tx_first)]
+        signal = memory[at(_tx(g, q, q.tx_first))]
         signal = max(signal, q.tx_event_at + q.tx_delay) if q.mode == CQE else signal + q.tx_delay
     nth = q.tx_first + q.tx_frames - 1
     if q.tx_frames > 0 and nth < q.tx_last:
-        signal = min(signal, memory[_tx(g, q, nth)])
+        signal = min(signal, memory[at(_tx(g, q, nth))])
     return int(signal)
 
 

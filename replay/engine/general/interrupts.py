@@ -33,12 +33,12 @@ def take_interrupt(g: Any, cpu: int, context: int) -> bool:
     c = cpu_of(g, cpu)
     now = g.now
     in_thread = context == IN_TASK and not task_of(g, c.task).napi
-    following = 0  # chains, because loops over a count are made into slow vectors
+    following = c.first_queue  # chains, because loops over a count are made into slow vectors
     while following != NOTHING:
         number = following
         q = queue_of(g, number)
         following = q.following
-        if q.cpu == cpu and q.irq_at <= now:
+        if q.irq_at <= now:
             q.irqs += 1
             q.rx_events += int(q.mode == GAP or not q.by_transmit)
             q.tx_events += int(q.mode == GAP or q.by_transmit)
@@ -48,16 +48,12 @@ def take_interrupt(g: Any, cpu: int, context: int) -> bool:
             if q.by_transmit:
                 q.tx_event_at = since
             return _begin(g, c, context, in_thread, IRQ, number, since, g.irq)
-    following = 0
-    while following != NOTHING:
-        number = following
+    number = _first_timer(g, c)
+    if number != NOTHING:
         q = queue_of(g, number)
-        following = q.following
-        if q.timer_cpu == cpu and q.timer + g.timer_latency <= now:
-            q.timers += 1
-            since = q.timer
-            q.timer, q.timer_cpu = NEVER, NOTHING
-            return _begin(g, c, context, in_thread, NAPI_TIMER, number, since, g.timer)
+        q.timers += 1
+        since, q.timer = q.timer, NEVER
+        return _begin(g, c, context, in_thread, NAPI_TIMER, number, since, g.timer)
     following = 0 if g.epoll_timeout >= 0 else NOTHING
     while following != NOTHING:
         number = following
@@ -84,6 +80,18 @@ def take_interrupt(g: Any, cpu: int, context: int) -> bool:
         c.to_idle = g.idle
         return True
     return False
+
+
+@jit_inline
+def _first_timer(g: Any, c: Any) -> int:
+    """Return the first queue whose timer is over on this CPU, or NOTHING."""
+    found, following = NOTHING, c.first_timer
+    while following != NOTHING:
+        q = queue_of(g, following)
+        if q.timer + g.timer_latency <= g.now and (found == NOTHING or following < found):
+            found = following
+        following = q.following_timer
+    return int(found)
 
 
 @jit_inline
@@ -155,14 +163,16 @@ def next_interrupt(g: Any, cpu: int) -> int:
     """Return when the next interrupt is due on a CPU, as far as is known; slices apart."""
     c = cpu_of(g, cpu)
     due = min(c.unthrottle, c.background_at)
-    following = 0
+    following = c.first_queue
     while following != NOTHING:
         q = queue_of(g, following)
         following = q.following
-        if q.cpu == cpu:
-            due = min(due, q.irq_at)
-        if q.timer_cpu == cpu:
-            due = min(due, q.timer + g.timer_latency)
+        due = min(due, q.irq_at)
+    following = c.first_timer
+    while following != NOTHING:
+        q = queue_of(g, following)
+        following = q.following_timer
+        due = min(due, q.timer + g.timer_latency)
     following = 0 if g.epoll_timeout >= 0 else NOTHING
     while following != NOTHING:
         t = task_of(g, following)

@@ -14,7 +14,14 @@ from replay.engine.causes import CAUSES, Causes
 from replay.engine.dim import DIM
 from replay.engine.general.packets import Packets, lay_out_packets
 from replay.engine.general.run import run
-from replay.engine.general.setup import new_cpus, new_island, new_lists, new_queues, new_tasks
+from replay.engine.general.setup import (
+    new_cpus,
+    new_island,
+    new_lists,
+    new_queues,
+    new_tasks,
+    new_turns,
+)
 from replay.engine.histogram import BUCKETS, Histogram
 from replay.engine.itr import ITR
 from replay.engine.outcome import CpuTime, Outcome, Times
@@ -43,11 +50,12 @@ def replay_general(
     g.plain = not (times or causes or closed or g.tx_completions or g.busy_read)
     queues = new_queues(policies, host, topology)
     tasks = new_tasks(first, host, topology, queues)
-    cpus = new_cpus(g, topology, tasks)
+    cpus, turns = new_cpus(g, topology, queues), new_turns(len(topology.cpu_domain))
     lists, links = new_lists(len(cpus), len(queues), len(tasks))
     packets = lay_out_packets(g, workload, host, queues)
     records = {
-        **{"queues": queues, "cpus": cpus, "tasks": tasks, "lists": lists, "links": links},
+        **{"queues": queues, "cpus": cpus, "turns": turns, "tasks": tasks},
+        **{"lists": lists, "links": links},
         "dims": np.zeros(2 * len(queues), DIM),
         "itrs": np.zeros(len(queues), ITR),
     }

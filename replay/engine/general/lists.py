@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import at, int64s_at, jit_inline, jit_inside
 from replay.engine.general.state import NOTHING, lists_at
 
 # A CPU's lists of queues and of tasks; every task has one of queues besides
@@ -35,19 +35,19 @@ def task_node(g: Any, task: int) -> int:
 @jit_inline
 def first(g: Any, number: int) -> int:
     """Return the first node of a list, or NOTHING."""
-    return int(lists_at(g.lists, g.list_count)[number].first)
+    return int(lists_at(g.lists, g.list_count)[at(number)].first)
 
 
 @jit_inside
 def push(g: Any, number: int, node: int) -> None:
     """Append a node."""
     links = int64s_at(g.links, g.link_count)
-    item = lists_at(g.lists, g.list_count)[number]
-    links[node] = NOTHING
+    item = lists_at(g.lists, g.list_count)[at(number)]
+    links[at(node)] = NOTHING
     if item.first == NOTHING:
         item.first = node
     else:
-        links[item.last] = node
+        links[at(item.last)] = node
     item.last = node
 
 
@@ -55,10 +55,10 @@ def push(g: Any, number: int, node: int) -> None:
 def pop(g: Any, number: int) -> int:
     """Remove the first node and return it; NOTHING where there is none."""
     links = int64s_at(g.links, g.link_count)
-    item = lists_at(g.lists, g.list_count)[number]
+    item = lists_at(g.lists, g.list_count)[at(number)]
     node = int(item.first)
     if node != NOTHING:
-        item.first = links[node]
+        item.first = links[at(node)]
     return node
 
 
@@ -67,13 +67,13 @@ def move_all(g: Any, source: int, target: int) -> None:
     """Append all of one list to another."""
     links = int64s_at(g.links, g.link_count)
     lists = lists_at(g.lists, g.list_count)
-    one, other = lists[source], lists[target]
+    one, other = lists[at(source)], lists[at(target)]
     if one.first == NOTHING:
         return
     if other.first == NOTHING:
         other.first = one.first
     else:
-        links[other.last] = one.first
+        links[at(other.last)] = one.first
     other.last = one.last
     one.first = NOTHING
 
@@ -82,14 +82,14 @@ def move_all(g: Any, source: int, target: int) -> None:
 def remove(g: Any, number: int, node: int) -> bool:
     """Take a node out of the middle; whether it was there."""
     links = int64s_at(g.links, g.link_count)
-    item = lists_at(g.lists, g.list_count)[number]
+    item = lists_at(g.lists, g.list_count)[at(number)]
     before, here = NOTHING, int(item.first)
     while here != NOTHING and here != node:
         before, here = here, int(links[here])
     if here == NOTHING:
         return False
     if before == NOTHING:
-        item.first = links[node]
+        item.first = links[at(node)]
     else:
         links[before] = links[node]
     if item.last == node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from replay.engine import hooks
-from replay.engine.accelerate import bytes_at, int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import at, bytes_at, int64s_at, jit_inline, jit_inside
 from replay.engine.general.device import (
     arm,
     clean,
@@ -17,7 +17,7 @@ from replay.engine.general.device import (
     take,
 )
 from replay.engine.general.sched import passes_quietly, queue_work, spend, wake
-from replay.engine.general.state import CPUS, KERNEL, NOBODY, NOTHING, queue_of, task_of
+from replay.engine.general.state import CPUS, KERNEL, NOBODY, NOTHING, cpu_of, queue_of, task_of
 
 # Where a poll stands
 POLLED_RING, CLEANED, PACKET = 0, 1, 2
@@ -66,7 +66,7 @@ def go_on_polling(g: Any, c: Any, cpu: int, number: int, kind: int) -> int:
         deliver(g, cpu, number, q)
     repost(g, q)
     memory = int64s_at(g.memory, g.memory_size)
-    memory[g.sizes_at + q.work] += 1
+    memory[at(g.sizes_at + q.work)] += 1
     q.polls += 1
     q.polls_empty += int(q.work == 0)
     q.busy_polls += int(kind == KERNEL)
@@ -86,8 +86,8 @@ def _take_quietly(g: Any, c: Any, q: Any, kind: int) -> None:
     most = min(q.poll_budget - q.work, g.gro_batch - q.batch)
     last = q.slots + q.known
     taken = 0
-    while taken < most and head < last and when[head] <= now and now + cost < quiet:
-        if head + q.ring < last and when[head + q.ring] <= now:
+    while taken < most and head < last and when[at(head)] <= now and now + cost < quiet:
+        if head + q.ring < last and when[at(head + q.ring)] <= now:
             break
         now += cost
         head += 1
@@ -120,22 +120,22 @@ def deliver(g: Any, cpu: int, number: int, q: Any) -> None:
     slot, left = q.batch_first, q.batch
     q.batch = 0
     while left > 0:
-        if lost[slot]:
+        if lost[at(slot)]:
             slot += 1
             continue
         if g.times:
-            memory[g.delivered_at + row_of(g, slot)] = g.now
-        if service[slot] >= 0:
+            memory[at(g.delivered_at + row_of(g, slot))] = g.now
+        if service[at(slot)] >= 0:
             if g.causes:
                 _explain(g, q, slot)
             worker = 0
             if g.worker_at >= 0:
-                worker = memory[g.worker_at + row_of(g, slot)]
+                worker = memory[at(g.worker_at + row_of(g, slot))]
             t = task_of(g, worker)
             if t.ready + t.batch == 0:
                 t.first_ready = slot * CPUS + cpu
             else:
-                memory[g.next_ready_at + t.last_ready] = slot * CPUS + cpu
+                memory[at(g.next_ready_at + t.last_ready)] = slot * CPUS + cpu
             t.last_ready = slot
             t.ready += 1
             if g.busy:  # ep_poll_callback
@@ -151,15 +151,15 @@ def _explain(g: Any, q: Any, slot: int) -> None:
     """Write down why the packet waited until now: coalescing, timer, CPU, ring; and when it is."""
     when = int64s_at(g.when, g.offered)
     memory = int64s_at(g.memory, g.memory_size)
-    at = g.why_at + 5 * slot
-    arrival = when[slot]
+    why = g.why_at + 5 * slot
+    arrival = when[at(slot)]
     signalled = max(arrival, q.since)
     polled = max(signalled, q.polled_since)
-    memory[at] = memory[at + 1] = 0
-    memory[at + 2] = polled - signalled
-    memory[at + q.why] += signalled - arrival
-    memory[at + 3] = g.now - polled
-    memory[at + 4] = g.now
+    memory[at(why)] = memory[at(why + 1)] = 0
+    memory[at(why + 2)] = polled - signalled
+    memory[at(why + q.why)] += signalled - arrival
+    memory[at(why + 3)] = g.now - polled
+    memory[at(why + 4)] = g.now
 
 
 @jit_inside
@@ -183,7 +183,7 @@ def complete(g: Any, cpu: int, number: int, work: int, driver: bool) -> int:
         return ENDED
     q.owner = NOBODY
     if timeout > 0:
-        start_timer(g, cpu, q, timeout)
+        start_timer(g, cpu, number, q, timeout)
         q.masked = 1
         return int(q.timer_start)
     chosen = moderate(g, q, number)
@@ -197,7 +197,25 @@ def complete(g: Any, cpu: int, number: int, work: int, driver: bool) -> int:
 
 
 @jit_inline
-def start_timer(g: Any, cpu: int, q: Any, timeout: int) -> None:
+def start_timer(g: Any, cpu: int, number: int, q: Any, timeout: int) -> None:
     """hrtimer_start: napi_watchdog will run on this CPU."""
-    q.timer, q.timer_cpu = g.now + timeout, cpu
+    if q.timer_cpu != cpu:
+        _move_timer(g, cpu, number, q)
+    q.timer = g.now + timeout
     poke(g, cpu, q.timer + g.timer_latency)
+
+
+@jit_inside
+def _move_timer(g: Any, cpu: int, number: int, q: Any) -> None:
+    """Put a queue's timer into another CPU's chain."""
+    if q.timer_cpu != NOTHING:
+        before = cpu_of(g, q.timer_cpu)
+        if before.first_timer == number:
+            before.first_timer = q.following_timer
+        else:
+            previous = queue_of(g, before.first_timer)
+            while previous.following_timer != number:
+                previous = queue_of(g, previous.following_timer)
+            previous.following_timer = q.following_timer
+    c = cpu_of(g, cpu)
+    q.timer_cpu, q.following_timer, c.first_timer = cpu, c.first_timer, number

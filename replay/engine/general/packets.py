@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from replay.engine.accelerate import at, int64s_at, jit_in_place
 from replay.engine.causes import CAUSES
 from replay.engine.followers import FOLLOWER, bucket_shift, buckets, plan
 from replay.engine.histogram import BUCKETS
@@ -39,22 +40,20 @@ def lay_out_packets(g: Any, workload: Workload, host: Host, queues: Any) -> Pack
     offered = rows
     if not closed:
         offered = int(np.searchsorted(workload.arrival_ns, workload.duration_ns))
-    sorted_out = workload.queue is not None and len(queues) > 1
-    slots_of = [offered]
-    order = None
-    if sorted_out:
+    dealt = workload.queue is not None and len(queues) > 1
+    slots_of = np.zeros(len(queues), np.int64)
+    slots_of[0] = offered
+    if dealt:
         assert workload.queue is not None
-        slots_of = np.bincount(workload.queue[:offered], minlength=len(queues)).tolist()
-        order = np.argsort(workload.queue[:offered], kind="stable")
-    for number, base in enumerate(np.cumsum([0, *slots_of[:-1]]).tolist()):
-        queues[number]["slots"] = base
-        queues[number]["known"] = 0 if closed else slots_of[number]
+        slots_of = np.bincount(workload.queue[:offered], minlength=len(queues))
+    queues["slots"] = np.cumsum(slots_of) - slots_of
+    queues["known"] = 0 if closed else slots_of
     requests = count_requests(workload.service_ns)
     g.tx_size = min(MOST_TRANSMISSIONS, 1 << max(4, (requests + 1).bit_length()))
     g.offered, g.upcoming = offered, NEVER
     if closed:
         g.bucket_shift, g.buckets = bucket_shift(rows, int(g.end)), buckets(rows, int(g.end))
-    memory = zeros(_say_where(g, workload, host, queues, rows, sorted_out or closed))
+    memory = zeros(_say_where(g, workload, host, queues, rows, dealt or closed))
     if g.times:
         memory[g.delivered_at : g.done_at + rows] = -1
     _write_columns(g, workload, host, memory)
@@ -63,15 +62,44 @@ def lay_out_packets(g: Any, workload: Workload, host: Host, queues: Any) -> Pack
         when, service = np.zeros(offered, np.int64), np.full(offered, -1, np.int64)
         g.upcoming, g.waiting = plan(workload, memory, g)
         g.closed = 1
-    elif order is not None:
-        memory[g.row_at :][:offered] = order
-        when, service = when[order], service[order]
-    return Packets(
-        np.ascontiguousarray(when, np.int64),
-        np.ascontiguousarray(service, np.int64),
-        zeros(offered, np.uint8),
-        memory,
-    )
+    when, service = (np.ascontiguousarray(column, np.int64) for column in (when, service))
+    if dealt and not closed:
+        when, service = _deal(workload, memory[g.row_at :][:offered], queues, when, service)
+    return Packets(when, service, zeros(offered, np.uint8), memory)
+
+
+def _deal(
+    workload: Workload, row: Int64s, queues: Any, arrival: Int64s, service: Int64s
+) -> tuple[Int64s, Int64s]:
+    """Return when the packet of each slot arrives and its service; write its row."""
+    queue, slot = np.ascontiguousarray(workload.queue, np.int64), queues["slots"].copy()
+    dealt = np.empty(len(row), np.int64), np.empty(len(row), np.int64)
+    columns = (queue, arrival, service, row, *dealt, slot)
+    _deal_in_turn(len(row), len(slot), *(column.ctypes.data for column in columns))
+    return dealt
+
+
+@jit_in_place
+def _deal_in_turn(
+    rows: int,
+    queues: int,
+    queue_address: int,
+    arrival_address: int,
+    service_address: int,
+    row_address: int,
+    when_address: int,
+    dealt_address: int,
+    slot_address: int,
+) -> None:
+    """Give each row the next slot of its queue, given the arrays by their addresses."""
+    queue, arrival = int64s_at(queue_address, rows), int64s_at(arrival_address, rows)
+    service, row = int64s_at(service_address, rows), int64s_at(row_address, rows)
+    when, dealt = int64s_at(when_address, rows), int64s_at(dealt_address, rows)
+    next_slot = int64s_at(slot_address, queues)
+    for number in range(rows):
+        slot = next_slot[at(queue[number])]
+        next_slot[at(queue[number])] = slot + 1
+        when[at(slot)], dealt[at(slot)], row[at(slot)] = arrival[number], service[number], number
 
 
 def _say_where(
@@ -114,7 +142,7 @@ def _say_where(
 def _write_columns(g: Any, workload: Workload, host: Host, memory: Int64s) -> None:
     """Write what the engine reads of the workload and the host by row."""
     rows = len(workload.arrival_ns)
-    for at, column in (
+    for begin, column in (
         (g.queue_at, workload.queue),
         (g.worker_at, workload.worker),
         (g.size_at, workload.size),
@@ -122,5 +150,5 @@ def _write_columns(g: Any, workload: Workload, host: Host, memory: Int64s) -> No
         (g.scheduled_at, workload.arrival_ns if workload.scheduled else None),
     ):
         if column is not None:
-            memory[at:][:rows] = column
+            memory[begin:][:rows] = column
     memory[g.cstate_at :][: 2 * len(host.cstates)] = np.array(host.cstates, np.int64).ravel()

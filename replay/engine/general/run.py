@@ -34,6 +34,7 @@ from replay.engine.general.state import (
     cpu_of,
     queue_of,
     task_of,
+    turn_of,
 )
 from replay.engine.general.worker import go_on_in_worker
 from replay.units import NEVER
@@ -51,7 +52,7 @@ def run(g: Any) -> None:
         _look_ahead(g, c, cpu)
     while True:
         cpu = _next_cpu(g)
-        at = cpu_of(g, cpu).next_at
+        at = turn_of(g, cpu).next_at
         if _arrives(g, min(at, g.end - 1)):
             continue
         if at > g.end:
@@ -70,16 +71,15 @@ def run(g: Any) -> None:
 @jit_inside
 def _next_cpu(g: Any) -> int:
     """Return the CPU that acts next, of several the first; and note when another one acts."""
-    soonest, found, g.others = cpu_of(g, 0).next_at, 0, NEVER
-    following = cpu_of(g, 0).following
-    while following != NOTHING:
-        c = cpu_of(g, following)
-        if c.next_at < soonest:
-            g.others = soonest
-            soonest, found = c.next_at, following
-        elif c.next_at < g.others:
-            g.others = c.next_at
-        following = c.following
+    turn = turn_of(g, 0)
+    soonest, found, others = turn.next_at, 0, NEVER
+    while turn.following != NOTHING:
+        following = turn.following
+        turn = turn_of(g, following)
+        others = min(others, max(soonest, turn.next_at))
+        if turn.next_at < soonest:
+            soonest, found = turn.next_at, following
+    g.others = others
     return int(found)
 
 
@@ -168,18 +168,23 @@ def _left(g: Any, c: Any) -> int:
 def _look_ahead(g: Any, c: Any, cpu: int) -> None:
     """Who has the CPU now, and when is there something to do?"""
     c.context = choose(g, cpu)
+    turn_of(g, cpu).next_at = _next_at(g, c)
+
+
+@jit_inline
+def _next_at(g: Any, c: Any) -> int:
+    """Return when there is something to do."""
     left = _left(g, c)
     if left == 0:
-        c.next_at = g.now
-        return
+        return int(g.now)
     if g.now >= g.end:
-        c.next_at = NEVER
-        return
-    c.next_at = NEVER if c.context == IDLE else g.now + left
+        return NEVER
+    next_at = NEVER if c.context == IDLE else g.now + left
     if c.context != HANDLER:
-        c.next_at = max(g.now, min(c.next_at, c.due))
+        next_at = min(next_at, c.due)
         if preemptible(g, c, c.context):
-            c.next_at = max(g.now, min(c.next_at, c.slice_end))
+            next_at = min(next_at, c.slice_end)
+    return int(max(g.now, next_at))
 
 
 @jit_inside

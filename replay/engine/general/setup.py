@@ -20,6 +20,7 @@ from replay.engine.general.state import (
     NOTHING,
     QUEUE,
     TASK,
+    TURN,
     WORKER,
 )
 from replay.engine.itr import START_USECS
@@ -88,7 +89,6 @@ def new_queues(policies: Sequence[Policy], host: Host, topology: Topology) -> An
         q["timer_cpu"] = q["polled_since"] = NOTHING
         for name in ("irq_due", "signal", "irq_at", "timer", "latency_low"):
             q[name] = NEVER
-    chain(queues, len(queues))
     return queues
 
 
@@ -142,12 +142,12 @@ def new_tasks(policy: Policy, host: Host, topology: Topology, queues: Any) -> An
     workers["cold"], workers["bed"] = 1, workers["cpu"]
     if policy.epoll_timeout_ns >= 0:
         workers["wakes_at"] = policy.epoll_timeout_ns
-    chain(tasks, len(workers))
+    workers["following"] = chain(len(workers))
     return tasks
 
 
-def new_cpus(g: Any, topology: Topology, tasks: Any) -> Any:
-    """Return a record for each CPU, idle."""
+def new_cpus(g: Any, topology: Topology, queues: Any) -> Any:
+    """Return a record for each CPU, idle; its queues are chained."""
     cpus = np.zeros(len(topology.cpu_domain), CPU)
     cpus["domain"], cpus["tx_queue"] = topology.cpu_domain, topology.cpu_tx_queue
     for number, c in enumerate(cpus):
@@ -155,19 +155,28 @@ def new_cpus(g: Any, topology: Topology, tasks: Any) -> Any:
         c["ksoftirqd"], c["background"], c["kworker"] = first, first + 1, first + 2
     for name in ("unthrottle", "slice_end", "background_at"):
         cpus[name] = NEVER
-    for name in ("bh_off", "running", "task", "idle_since"):
+    for name in ("bh_off", "running", "task", "idle_since", "first_timer"):
         cpus[name] = NOTHING
     if g.background > 0 and g.background_period > 0:
         cpus["background_at"] = g.background_period
     cpus["to_idle"] = g.idle
-    chain(cpus, len(cpus))
+    for number in range(len(cpus)):
+        mine = np.flatnonzero(queues["cpu"] == number)
+        cpus["first_queue"][number] = mine[0] if len(mine) else NOTHING
+        queues["following"][mine] = [*mine[1:], NOTHING]
     return cpus
 
 
-def chain(records: Any, count: int) -> None:
-    """Let each of the first `count` records name the one after it."""
-    records["following"] = np.arange(1, len(records) + 1)
-    records["following"][count - 1] = NOTHING
+def new_turns(cpus: int) -> Any:
+    """Return when each CPU acts, not known yet."""
+    turns = np.zeros(cpus, TURN)
+    turns["following"] = chain(cpus)
+    return turns
+
+
+def chain(count: int) -> list[int]:
+    """Return for each of so many which one follows."""
+    return [*range(1, count), NOTHING]
 
 
 def new_lists(cpus: int, queues: int, tasks: int) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from replay.engine.accelerate import array_at, jit_inline
+from replay.engine.accelerate import array_at, at, jit_inline
 
 NOTHING = -1
 
@@ -51,7 +51,7 @@ ISLAND = _record(
     *("epoll_timeout", "max_events", "hooked"),
     "plain",  # answering a request has no consequence but its latency
     # addresses and sizes of arrays
-    *("queues", "queue_count", "cpus", "cpu_count", "tasks", "task_count", "worker_count"),
+    *("queues", "queue_count", "cpus", "turns", "cpu_count", "tasks", "task_count", "worker_count"),
     *("lists", "list_count", "links", "link_count", "dims", "itrs"),
     *("when", "service", "lost", "offered", "memory", "memory_size"),
     # where in the memory arrays begin
@@ -77,18 +77,11 @@ QUEUE = _record(
     *("slots", "head", "known", "tail", "in_ring", "missing"),
     *("tx_base", "tx_first", "tx_last"),  # transmissions on their way or to be cleaned up
     *("armed", "armed_at", "irq_due", "signal", "last_signal", "irq_at"),
-    *("owner", "missed", "prefer_bit", "masked", "count", "timer", "timer_cpu"),
+    *("owner", "missed", "prefer_bit", "masked", "count"),
+    *("timer", "timer_cpu", "following_timer"),  # timer_cpu: where it was last started
     *("interrupted", "why", "since", "polled_since"),
-    *(
-        "by_transmit",
-        "tx_event_at",
-        "rx_events",
-        "received",
-        "bytes",
-        "tx_events",
-        "sent",
-        "sent_bytes",
-    ),
+    *("by_transmit", "tx_event_at", "rx_events", "tx_events"),
+    *("received", "bytes", "sent", "sent_bytes"),
     # results
     *("irqs", "irqs_no_work", "timers", "polls", "polls_empty", "busy_polls", "resumes"),
     *("dropped", "served", "latency_sum", "latency_low", "latency_high"),
@@ -97,8 +90,9 @@ QUEUE = _record(
 )
 
 CPU = _record(
-    *("domain", "tx_queue", "ksoftirqd", "background", "kworker", "following"),
-    *("context", "task", "synced", "next_at", "due"),
+    *("domain", "tx_queue", "ksoftirqd", "background", "kworker"),
+    *("first_queue", "first_timer"),  # chains: of its interrupts, of timers last started here
+    *("context", "task", "synced", "due"),
     *("hardirq", "softirq", "kernel", "app", "other"),  # time spent
     *("idle_since", "to_idle", "leaving_idle"),
     *("handler", "what", "target", "since", "in_thread", "waking", "handler_left"),
@@ -119,24 +113,34 @@ TASK = _record(
     *("stop_budget", "stop_prefer", "after_stop", "spun_since"),
 )
 
+#: Apart from the CPUs, as all are looked at to find who acts next: a CPU, and when it acts.
+TURN = _record("next_at", "following")
+
 LIST = _record("first", "last")
 
-queues_at, cpus_at, tasks_at, lists_at = (array_at(item) for item in (QUEUE, CPU, TASK, LIST))
+queues_at, cpus_at, tasks_at = (array_at(item) for item in (QUEUE, CPU, TASK))
+turns_at, lists_at = (array_at(item) for item in (TURN, LIST))
 
 
 @jit_inline
 def queue_of(g: Any, number: int) -> Any:
     """Return a queue's record."""
-    return queues_at(g.queues, g.queue_count)[number]
+    return queues_at(g.queues, g.queue_count)[at(number)]
 
 
 @jit_inline
 def cpu_of(g: Any, number: int) -> Any:
     """Return a CPU's record."""
-    return cpus_at(g.cpus, g.cpu_count)[number]
+    return cpus_at(g.cpus, g.cpu_count)[at(number)]
+
+
+@jit_inline
+def turn_of(g: Any, number: int) -> Any:
+    """Return when a CPU acts."""
+    return turns_at(g.turns, g.cpu_count)[at(number)]
 
 
 @jit_inline
 def task_of(g: Any, number: int) -> Any:
     """Return a task's record; workers come first."""
-    return tasks_at(g.tasks, g.task_count)[number]
+    return tasks_at(g.tasks, g.task_count)[at(number)]

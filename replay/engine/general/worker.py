@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from replay.engine import hooks
-from replay.engine.accelerate import int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import at, int64s_at, jit_inline, jit_inside
 from replay.engine.general.answers import answer_request, count_answer, queue_of_slot
 from replay.engine.general.busy import (
     BUSY_TOP,
@@ -115,7 +115,7 @@ def _suspends(g: Any, cpu: int, t: Any) -> bool:
     q = queue_of(g, t.epoll_queue)
     if q.suspend == 0:
         return False
-    start_timer(g, cpu, q, q.suspend)
+    start_timer(g, cpu, t.epoll_queue, q, q.suspend)
     t.left = q.suspend_start
     return True
 
@@ -125,12 +125,12 @@ def _begin_request(g: Any, c: Any, t: Any) -> None:
     """Take the first request of the batch: its own time, cold caches, the way from its CPU."""
     memory = int64s_at(g.memory, g.memory_size)
     slot, polled_by = t.first_ready // CPUS, t.first_ready % CPUS
-    t.first_ready = memory[g.next_ready_at + slot]
+    t.first_ready = memory[at(g.next_ready_at + slot)]
     t.batch -= 1
     t.packet, t.started = slot, g.now
     t.own = int64s_at(g.service, g.offered)[slot]
     if g.times:
-        memory[g.started_at + row_of(g, slot)] = g.now
+        memory[at(g.started_at + row_of(g, slot))] = g.now
     if t.cold:
         t.own += g.cold
         t.cold = 0
@@ -152,21 +152,21 @@ def _serve_quietly(g: Any, c: Any, t: Any) -> None:
         after += g.notify
     while left > 0:
         slot = code // CPUS
-        own = service[slot]
+        own = service[at(slot)]
         if code % CPUS != t.cpu:
             own += g.handoff if cpu_of(g, code % CPUS).domain == c.domain else g.far
         done = now + own
         if done + after >= quiet:
             break
-        latency = done - when[slot]
+        latency = done - when[at(slot)]
         if alone:
-            memory[g.latency_at + bucket(latency)] += 1
+            memory[at(g.latency_at + bucket(latency))] += 1
             total += latency
             low, high = min(low, latency), max(high, latency)
         else:
             count_answer(g, queue_of_slot(g, slot), latency)
         now, after = done + after, g.transmit
-        code = memory[g.next_ready_at + slot]
+        code = memory[at(g.next_ready_at + slot)]
         left -= 1
     if left < t.batch:
         if alone:
