@@ -24,7 +24,7 @@ TYPES_VLAN = (0x8100, 0x88A8, 0x9100)
 
 #: IP protocols.
 IPV4_INSIDE, TCP, UDP, DCCP, IPV6_INSIDE, GRE = 4, 6, 17, 33, 41, 47
-AUTHENTICATION, ETHERNET_INSIDE, SCTP, UDP_LITE, MPLS_INSIDE = 51, 97, 132, 136, 137
+AUTHENTICATION, ETHERIP, SCTP, UDP_LITE, MPLS_INSIDE, ETHERNET_INSIDE = 51, 97, 132, 136, 137, 143
 
 #: What a packet says about itself: TCP's own bits, and ours above them.
 FIN, SYN, RST, END_OF_MESSAGE, ACK = 1, 2, 4, 8, 16  # PSH ends a message; so does every datagram

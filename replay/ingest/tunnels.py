@@ -1,14 +1,15 @@
 """Tunnels: which one an IP packet carries, its key, and where the packet inside of it starts.
 
 VXLAN (also on Linux' old port, and its generic extension), Geneve, GRE with all that it carries
-(IP, Ethernet, MPLS, PPP, ERSPAN), IP in IP, Ethernet and MPLS in IP, Teredo. Others (GTP, L2TP,
-encrypted ones) are the flow of their outer packet.
+(IP, Ethernet, MPLS, PPP, ERSPAN), IP, Ethernet and MPLS in IP, MPLS in UDP, Teredo. Others (GTP,
+L2TP, encrypted ones) are the flow of their outer packet.
 """
 
 from __future__ import annotations
 
 from replay.engine.accelerate import jit_inline, jit_inside
 from replay.ingest.headers import (
+    ETHERIP,
     ETHERNET_INSIDE,
     GRE,
     IPV4_INSIDE,
@@ -25,9 +26,8 @@ from replay.ingest.network_headers import network_header, ppp_header
 from replay.ingest.records import Bytes, u8, u16, u32
 
 #: Tunnels, and what people call them.
-VXLAN, VXLAN_GPE, GENEVE, GRE_TUNNEL, PPTP, ERSPAN, TEREDO, IP_IN_IP, ETHERIP, MPLS_IN_IP = range(
-    1, 11
-)
+VXLAN, VXLAN_GPE, GENEVE, GRE_TUNNEL, PPTP, ERSPAN = range(1, 7)
+TEREDO, IP_IN_IP, ETHERNET_IN_IP, MPLS_TUNNEL = range(7, 11)
 NAMES = {
     VXLAN: "vxlan",
     VXLAN_GPE: "vxlan-gpe",
@@ -37,16 +37,16 @@ NAMES = {
     ERSPAN: "erspan",
     TEREDO: "teredo",
     IP_IN_IP: "ipip",
-    ETHERIP: "etherip",
-    MPLS_IN_IP: "mpls",
+    ETHERNET_IN_IP: "ethernet",
+    MPLS_TUNNEL: "mpls",
 }
 
 #: One tunnel in a word: which, whether it has a key, and the key (VNI, session or GRE's key).
 _KIND_SHIFT, _HAS_KEY = 33, 1 << 32
 
 #: VXLAN has 4789, and Linux' first choice, which Flannel keeps, is 8472.
-_VXLAN_GPE_PORT, _GENEVE_PORT, _TEREDO_PORT = 4790, 6081, 3544
-_PORTS = (4789, 8472, _VXLAN_GPE_PORT, _GENEVE_PORT, _TEREDO_PORT)
+_VXLAN_GPE_PORT, _GENEVE_PORT, _TEREDO_PORT, _MPLS_PORT = 4790, 6081, 3544, 6635
+_PORTS = (4789, 8472, _VXLAN_GPE_PORT, _GENEVE_PORT, _TEREDO_PORT, _MPLS_PORT)
 _VNI_VALID, _NEXT_PROTOCOL_VALID = 0x08, 0x04
 
 #: What GRE and Geneve say they carry, besides ether types.
@@ -69,7 +69,7 @@ def may_be_tunnel(protocol: int, port: int, other_port: int) -> bool:
         return False
     if protocol == UDP:
         return other_port in _PORTS or port == _TEREDO_PORT
-    return protocol in (GRE, IPV4_INSIDE, IPV6_INSIDE, ETHERNET_INSIDE, MPLS_INSIDE)
+    return protocol in (GRE, IPV4_INSIDE, IPV6_INSIDE, ETHERIP, ETHERNET_INSIDE, MPLS_INSIDE)
 
 
 @jit_inside
@@ -85,6 +85,8 @@ def inner_packet(
     if protocol == UDP:
         if _TEREDO_PORT in (port, other_port):
             return _teredo(data, at + 8, end)
+        if other_port == _MPLS_PORT:
+            return _network(data, at + 8, end, TYPE_MPLS, MPLS_TUNNEL << _KIND_SHIFT)
         return _over_udp(data, at + 8, end, other_port)
     if protocol == GRE:
         return _gre(data, at, end)
@@ -93,12 +95,14 @@ def inner_packet(
     if protocol == IPV6_INSIDE:
         return at, TYPE_IPV6, IP_IN_IP << _KIND_SHIFT
     if protocol == MPLS_INSIDE:
-        return _network(data, at, end, TYPE_MPLS, MPLS_IN_IP << _KIND_SHIFT)
+        return _network(data, at, end, TYPE_MPLS, MPLS_TUNNEL << _KIND_SHIFT)
+    if protocol == ETHERNET_INSIDE:
+        return _ethernet(data, at, end, ETHERNET_IN_IP << _KIND_SHIFT)
     if at + 2 > end:
-        return at, SHORT, ETHERIP << _KIND_SHIFT
+        return at, SHORT, ETHERNET_IN_IP << _KIND_SHIFT
     if u8(data, at) >> 4 != _ETHERIP_VERSION:
         return at, SHORT, _NONE
-    return _ethernet(data, at + 2, end, ETHERIP << _KIND_SHIFT)
+    return _ethernet(data, at + 2, end, ETHERNET_IN_IP << _KIND_SHIFT)
 
 
 @jit_inside
@@ -113,11 +117,20 @@ def _over_udp(data: Bytes, at: int, end: int, port: int) -> tuple[int, int, int]
         kind = u16(data, at + 2, True)
         word = GENEVE << _KIND_SHIFT | key
         return _carried(data, at + 8 + (first & 0x3F) * 4, end, kind, word)
+    if port == _VXLAN_GPE_PORT:
+        return _vxlan_gpe(data, at, end, key)
     if not first & _VNI_VALID:
         return at, SHORT, _NONE
-    if port != _VXLAN_GPE_PORT:
-        return _ethernet(data, at + 8, end, VXLAN << _KIND_SHIFT | key)
-    word, carried = VXLAN_GPE << _KIND_SHIFT | key, u8(data, at + 3)
+    return _ethernet(data, at + 8, end, VXLAN << _KIND_SHIFT | key)
+
+
+@jit_inside
+def _vxlan_gpe(data: Bytes, at: int, end: int, key: int) -> tuple[int, int, int]:
+    """Return what inner_packet does, of VXLAN's extension, which names what it carries."""
+    first, carried = u8(data, at), u8(data, at + 3)
+    word = VXLAN_GPE << _KIND_SHIFT | (key if first & _VNI_VALID else 0)
+    if not first & (_VNI_VALID | _NEXT_PROTOCOL_VALID):
+        return at, SHORT, _NONE
     if not first & _NEXT_PROTOCOL_VALID or carried == 3:
         return _ethernet(data, at + 8, end, word)
     if carried == 1:

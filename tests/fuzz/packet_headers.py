@@ -6,6 +6,8 @@ and the bytes captured.
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 
 from replay.errors import TraceError
@@ -18,6 +20,7 @@ from replay.ingest.window import Window
 from replay.trace.schema import PacketStatus
 from tests.fuzz.capture_files import pcap_of, pcapng_of
 from tests.ingest.captures import Memory, ethernet, ip, tcp, udp
+from tests.ingest.tunnel_frames import geneve, gre, over, over_udp, vxlan
 
 LINKS = (1, 0, 101, 108, 113, 228, 229, 276, 9, 50, 51, 104, 105)
 
@@ -39,7 +42,14 @@ def packets() -> list[bytes]:
         ethernet(part),
         ethernet(extended, 0x86DD),
     ]
-    return [b"\0\0" + frame for frame in frames] + [b"\2\0" + four, b"\2\5" + six]
+    frames += [over_udp(4789, vxlan(frames[0], 5)), over_udp(6081, geneve(frames[1], 5, options=3))]
+    frames += [over(47, gre(four, 0x800, 7, checked=True)), over(4, over(41, six)[14:])]
+    frames += [over(47, gre(bytes(8) + frames[0], 0x88BE, number=1)), over_udp(3544, six)]
+    frames.append(ethernet(struct.pack(">I", 1 << 8) + four, 0x8847))
+    frames.append(ethernet(b"\x11\0\0\1\0\x2f\0\x21" + four, 0x8864))
+    frames.append(ethernet(b"\xaa\xaa\x03\0\0\0\x08\0" + four, 80))
+    bare = [b"\2\0" + four, b"\2\5" + six, bytes([LINKS.index(9), 0]) + b"\xff\x03\0\x21" + four]
+    return [b"\0\0" + frame for frame in frames] + bare
 
 
 def packets_of(data: bytes) -> list[bytes]:
