@@ -9,10 +9,10 @@ import pyarrow as pa
 from replay.arrivals import Int64s, Offered
 from replay.errors import PolicyError, TraceError
 from replay.islands import Placement, beside_its_queue
-from replay.layout import VERIFICATION_KEY, Layout, parse_indirection
+from replay.layout import Layout, parse_indirection
 from replay.mapped import changed, chunks, zeros
 from replay.places import Places
-from replay.recorded import recorded_key, recorded_layout, recorded_places
+from replay.recorded import recorded_hash, recorded_layout, recorded_places
 from replay.trace.bundle import Trace
 
 Bools = npt.NDArray[np.bool_]
@@ -37,7 +37,7 @@ def lay_out(trace: Trace, queues: int | None, indirection: str | None) -> Layout
     if not low <= queues <= high:
         raise PolicyError(f"queues = {queues} is outside {low} to {high}")
     table = parse_indirection(indirection or "equal", queues, _table_size(queues))
-    return Layout(queues=queues, indirection=table, key=recorded_key(trace) or VERIFICATION_KEY)
+    return Layout(queues=queues, indirection=table, **recorded_hash(trace))
 
 
 def queue_of_packets(trace: Trace, offer: Offered, layout: Layout | None) -> Int64s | None:
@@ -152,7 +152,7 @@ def _hashes(trace: Trace, layout: Layout) -> Int64s:
     from replay.layout.queues import receive_hashes
 
     recorded = trace.flows["rss_hash"].cast("int64").fill_null(0).to_numpy()
-    hashes = receive_hashes(trace.flows, layout.key, udp_ports=layout.udp_ports)
+    hashes = receive_hashes(trace.flows, layout)
     return np.where(hashed_as_recorded(trace), recorded, hashes)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from replay.errors import PolicyError, TraceError
 from replay.host import Host, nic_of_driver, with_nic
-from replay.layout import Layout
+from replay.layout import Layout, hash_of
 from replay.places import Places
 from replay.trace.bundle import Trace
 from replay.trace.facts import table
@@ -45,15 +46,15 @@ def recorded_layout(trace: Trace) -> Layout | None:
     Raises TraceError where the manifest's is none that can be.
     """
     said = table(trace, "layout")
-    entries, key = said.get("indirection"), recorded_key(trace)
-    if not entries or key is None:
+    entries, hashing = said.get("indirection"), recorded_hash(trace)
+    if not entries or "key" not in hashing:
         return None
     whole = isinstance(entries, list) and all(type(entry) is int for entry in entries)
     queues = said.get("queues")
     if not whole or type(queues) is not int:
         raise TraceError(f"{trace.path}/manifest.json: layout is no table of queues")
     try:
-        return Layout(queues=queues, indirection=tuple(entries), key=key)
+        return Layout(queues=queues, indirection=tuple(entries), **hashing)
     except PolicyError as error:
         raise TraceError(f"{trace.path}/manifest.json: layout: {error}") from None
 
@@ -73,12 +74,12 @@ def recorded_places(trace: Trace, layout: Layout) -> Places | None:
     return Places(irq_cpus=beside, worker_cpus=beside)
 
 
-def recorded_key(trace: Trace) -> bytes | None:
-    """Return the RSS key of the recorded host; None where it is not known."""
-    said = trace.manifest.get("rss_key")
-    if not said:
-        return None
+def recorded_hash(trace: Trace) -> dict[str, Any]:
+    """Return how the recorded NIC hashed, as arguments of Layout, those that are known.
+
+    `key` is absent where it was not recorded. Raises TraceError where it is none.
+    """
     try:
-        return bytes.fromhex(str(said).replace(":", " "))
-    except ValueError:
-        raise TraceError(f"{trace.path}/manifest.json: rss_key is not hexadecimal") from None
+        return hash_of(trace.manifest)
+    except PolicyError as error:
+        raise TraceError(f"{trace.path}/manifest.json: {error}") from None

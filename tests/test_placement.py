@@ -16,7 +16,7 @@ from replay.placement import (
     worker_of_flows,
 )
 from replay.places import Places
-from replay.recorded import recorded_key
+from replay.recorded import recorded_hash
 from replay.trace import schema
 from replay.trace.bundle import Trace, write_trace
 from tests.tiny import FLOWS, HOST, tiny_trace
@@ -150,15 +150,15 @@ def test_the_key_is_the_recordings(tmp_path: Path) -> None:
     key = bytes(range(40))
     text = ":".join(f"{byte:02x}" for byte in key)  # as ethtool -x writes it
     trace = tiny_trace(tmp_path, manifest={"rss_key": text})
-    assert recorded_key(trace) == key
+    assert recorded_hash(trace) == {"key": key}
     layout = lay_out(trace, 2, None)
     assert layout is not None
     assert layout.key == key
     bare = lay_out(tiny_trace(tmp_path, name="bare.trace"), 2, None)
     assert bare is not None
     assert bare.key == VERIFICATION_KEY
-    with pytest.raises(TraceError, match="rss_key is not hexadecimal"):
-        recorded_key(tiny_trace(tmp_path, name="odd.trace", manifest={"rss_key": "xyz"}))
+    with pytest.raises(TraceError, match=r"manifest.json: RSS key .xyz. is neither"):
+        recorded_hash(tiny_trace(tmp_path, name="odd.trace", manifest={"rss_key": "xyz"}))
 
 
 def test_workers_take_queues_or_flows_in_turn(tmp_path: Path) -> None:

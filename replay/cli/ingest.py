@@ -55,6 +55,26 @@ def ingest(
             help="A client's results or counters under another policy or rate; repeatable.",
         ),
     ] = None,
+    rss_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEX|microsoft|symmetric",
+            help="The NIC's hash key, as ethtool -x prints it: each flow's hash is written.",
+        ),
+    ] = None,
+    rss_transform: Annotated[
+        str | None,
+        typer.Option(
+            metavar="none|symmetric-xor|symmetric-or-xor",
+            help="What the NIC makes of the hash's input first (ethtool -X xfrm).",
+        ),
+    ] = None,
+    rss_inner: Annotated[
+        bool,
+        typer.Option(
+            "--rss-inner", help="The NIC hashes packets inside of tunnels; default: the outer ones."
+        ),
+    ] = False,
     anonymize: Annotated[
         bool,
         typer.Option(
@@ -78,6 +98,7 @@ def ingest(
 ) -> None:
     """Read a recording into a bundle, and say what was found, inferred and lost."""
     from replay.ingest.ingest import ingest as read
+    from replay.layout import hash_entries
 
     key = None
     if anonymize or anonymize_key:
@@ -94,5 +115,6 @@ def ingest(
         outcomes=outcome or (),
         compress=codec,
         anonymize=key,
+        rss=hash_entries(rss_key, rss_transform, rss_inner),
     )
     typer.echo(summary)

@@ -12,7 +12,7 @@ from typing import Any
 from replay.errors import TraceError
 from replay.ingest.settings import Settings
 from replay.layout.indirection import MAX_QUEUES, MAX_SIZE
-from replay.layout.model import MAX_KEY_BYTES
+from replay.layout.key import MAX_KEY_BYTES
 
 #: The first lines of the outputs, by which they are known.
 HEADER = re.compile(
@@ -116,6 +116,7 @@ def _indirection(where: str, device: str, rings: int, body: str) -> Settings:
         table += [int(word) for word in row.split()]
     key = re.search(r"^RSS hash key:[ \t]*\n([0-9a-fA-F:]+)[ \t]*$", body, re.MULTILINE)
     functions = re.findall(r"^[ \t]+(toeplitz|xor|crc32): on[ \t]*$", body, re.MULTILINE)
+    transforms = re.findall(r"^[ \t]+(symmetric-\S+): on[ \t]*$", body, re.MULTILINE)
     return Settings(
         where,
         device,
@@ -125,7 +126,7 @@ def _indirection(where: str, device: str, rings: int, body: str) -> Settings:
         if key and re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2})*", key[1])
         else None,
         hash_function=functions[0] if functions else None,
-        transformed=bool(re.search(r"^[ \t]+symmetric-\S+: on", body, re.MULTILINE)),
+        transform=transforms[0] if transforms else None,
     )
 
 
@@ -153,11 +154,16 @@ def _object(where: str, item: Mapping[str, Any]) -> Settings:
         raise TraceError(f"{where}: hash key of {device}: {max(octets)} is outside 0 to 255")
     found.indirection = _table(where, device, words)
     found.key = _key(where, device, bytes(octets)) if octets else None
-    function = item.get("rss-hash-function")
-    if isinstance(function, Mapping):  # ethtool 6.2 lists all, with which is on
-        function = next((name for name, on in function.items() if on in (True, "on")), None)
-    found.hash_function = None if function is None else str(function)
+    found.hash_function = _chosen(item.get("rss-hash-function"))
+    found.transform = _chosen(item.get("rss-input-transformation"))
     return found
+
+
+def _chosen(choice: Any) -> str | None:
+    """Return which of several things is on, however it is told."""
+    if isinstance(choice, Mapping):  # ethtool 6.2 lists all, with which is on
+        choice = next((name for name, on in choice.items() if on in (True, "on")), None)
+    return None if choice is None else str(choice)
 
 
 def _bus_device(starts: list[re.Match[str]]) -> str | None:

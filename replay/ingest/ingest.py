@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from replay.errors import TraceError
+from replay.ingest.hashes import hash_flows
 from replay.ingest.ingested import Ingested
 from replay.ingest.sniff import (
     ATTACHMENT,
@@ -65,6 +66,7 @@ def ingest(
     outcomes: Sequence[str] = (),
     compress: str | None = None,
     anonymize: bytes | None = None,
+    rss: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Read `sources` and write the bundle at `output`, complete or not at all.
 
@@ -76,7 +78,8 @@ def ingest(
     files tell of several; `policy` names what the host ran under; `outcomes` are results of other
     policies and rates, each as replay.ingest.outcomes.parse_outcome reads it; `compress` is zstd,
     lz4 or None; `anonymize` is the key by which addresses are replaced and names left out (see
-    replay.trace.anonymize). Raises TraceError in one line where a source cannot be read, or
+    replay.trace.anonymize); `rss` says how the NIC hashed, as replay.layout.hash_entries does: each
+    flow's hash is written. Raises TraceError in one line where a source cannot be read, or
     something stands at `output`, PolicyError for a policy that is none.
     """
     facts = {} if policy is None else {"policy": parse_policy(policy).name}
@@ -100,6 +103,8 @@ def ingest(
             read = write(folder)
             read.manifest.update(facts)
             read = attach(folder, read) if attach else read
+            read.manifest.update(rss or {})
+            hash_flows(folder, read.manifest, compress)
             table = read.tables.get("outcomes", TABLES["outcomes"].empty_table())
             write_table(folder, "outcomes", table, compress)
             write_manifest(folder, read.manifest)

@@ -15,7 +15,7 @@ from replay.host import NICS, nic_of_driver
 from replay.ingest.interrupts import Vector
 from replay.ingest.settings import Settings
 from replay.layout import Layout
-from replay.layout.key import KEY_BYTES
+from replay.layout.key import KEY_BYTES, TRANSFORMS
 from replay.policy import parse_policy
 from replay.policy.keys import DEFAULTS, KEYS, field_of, text_of
 from replay.policy.model import RANGES
@@ -97,7 +97,7 @@ def nic_facts(settings: Settings) -> dict[str, Any]:
 def layout_facts(
     settings: Settings | None, vectors: Sequence[Vector]
 ) -> tuple[dict[str, Any], list[str], list[str]]:
-    """Return the manifest's `layout` and `rss_key`, with lines on what was found and is missing.
+    """Return the manifest's `layout` and hash, with lines on what was found and is missing.
 
     `vectors` are the device's, in the order of its queues, by which each queue's CPU is known.
     """
@@ -111,13 +111,15 @@ def layout_facts(
     # A driver that keeps its key to itself prints zeros; shorter keys cannot hash IPv6.
     if settings.key is not None and any(settings.key) and len(settings.key) >= KEY_BYTES:
         key = {"rss_key": settings.key.hex(":")}
+        if settings.transform:
+            key["rss_transform"] = settings.transform
     else:
         key = {}
     lost = []
     if settings.hash_function not in (None, "toeplitz"):
         lost.append(f"queues: {settings.hash_function} hashes the flows, which is not followed")
-    elif settings.transformed:
-        lost.append("queues: the hash's input is made symmetric first, which is not followed")
+    elif settings.transform not in (None, *TRANSFORMS):
+        lost.append(f"queues: the hash's input becomes {settings.transform}, which is not followed")
     elif settings.indirection:
         try:
             Layout(queues, settings.indirection)

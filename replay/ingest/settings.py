@@ -22,13 +22,13 @@ class Settings:
     indirection: tuple[int, ...] = ()
     key: bytes | None = None
     hash_function: str | None = None
-    transformed: bool = False  # the hash's input is made symmetric before
+    transform: str | None = None  # of the hash's input, as ethtool names it
     napis: list[dict[str, Any]] = field(default_factory=list)  # as netdev-genl names things
     links: list[dict[str, Any]] = field(default_factory=list)  # its queues' NAPIs, the same way
     deferral: dict[str, int | bool] = field(default_factory=dict)  # of the whole device (sysfs)
 
 
-_MERGED = ("device", "driver", "ring", "queues", "indirection", "key", "hash_function")
+_MERGED = ("device", "driver", "ring", "queues", "indirection", "key", "hash_function", "transform")
 
 
 def merged(parts: Iterable[Settings], device: str | None) -> Settings | None:
@@ -61,7 +61,6 @@ def merged(parts: Iterable[Settings], device: str | None) -> Settings | None:
             setattr(whole, name, other)
         whole.coalescing |= part.coalescing
         whole.deferral |= part.deferral
-        whole.transformed |= part.transformed
         whole.napis += part.napis
         whole.links += part.links
     return whole

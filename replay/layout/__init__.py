@@ -5,11 +5,13 @@
 
 from replay.layout.indirection import indirection_equal, indirection_weights, parse_indirection
 from replay.layout.key import VERIFICATION_KEY
-from replay.layout.model import Layout
+from replay.layout.model import Layout, hash_entries, hash_of
 
 __all__ = [
     "VERIFICATION_KEY",
     "Layout",
+    "hash_entries",
+    "hash_of",
     "indirection_equal",
     "indirection_weights",
     "parse_indirection",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -10,6 +12,7 @@ from replay.layout.model import Layout
 from replay.layout.toeplitz import toeplitz
 
 _TCP, _UDP = 6, 17
+_ENDS = ("source", "destination", "source_port", "destination_port", "protocol", "version")
 _NO_VLAN = 0xFFFF
 
 
@@ -19,7 +22,7 @@ def queue_of_flows(flows: pa.Table, layout: Layout) -> npt.NDArray[np.int64]:
     A connection has one queue: that of the direction towards the server, whose row stands before
     the row of the answers. A row without a partner is taken as it stands.
     """
-    return queue_of_hashes(receive_hashes(flows, layout.key, udp_ports=layout.udp_ports), layout)
+    return queue_of_hashes(receive_hashes(flows, layout), layout)
 
 
 def queue_of_hashes(hashes: npt.NDArray[np.int64], layout: Layout) -> npt.NDArray[np.int64]:
@@ -44,23 +47,54 @@ def hashes_of_copies(
     return np.where(copy == 0, hashes, drawn)
 
 
-def receive_hashes(flows: pa.Table, key: bytes, *, udp_ports: bool = True) -> npt.NDArray[np.int64]:
+def receive_hashes(flows: pa.Table, layout: Layout) -> npt.NDArray[np.int64]:
     """Return the hash of each flow's connection in the receive direction, int64 of shape (flows,).
 
-    TCP, and UDP with `udp_ports`, hash addresses and ports; all else, and fragments, whose ports
-    are 0, addresses alone.
+    It is that of the connection's first row, in which packets go to the server.
     """
-    source, destination = _addresses(flows["source"]), _addresses(flows["destination"])
-    source_port, destination_port, protocol, version = (
-        flows[name].to_numpy()
-        for name in ("source_port", "destination_port", "protocol", "version")
-    )
-    ported = (protocol == _TCP) | ((protocol == _UDP) if udp_ports else False)
+    return flow_hashes(flows, layout)[_receive_rows(flows)]
+
+
+def flow_hashes(flows: pa.Table, layout: Layout) -> npt.NDArray[np.int64]:
+    """Return the hash of each flow's own packets, int64 of shape (flows,).
+
+    TCP, and UDP with the layout's udp_ports, hash addresses and ports; all else, and fragments,
+    whose ports are 0, addresses alone. Of packets in tunnels the outermost is hashed, or, with the
+    layout's inner, that of the flow.
+    """
+    columns = [_column(flows, name, layout.inner) for name in _ENDS]
+    source, destination, source_port, destination_port, protocol, version = columns
+    ported = (protocol == _TCP) | ((protocol == _UDP) if layout.udp_ports else False)
     with_ports = ported & ((source_port != 0) | (destination_port != 0))
-    hashes = toeplitz(
-        key, source, destination, source_port, destination_port, version, with_ports
+    return toeplitz(
+        layout.key,
+        source,
+        destination,
+        source_port,
+        destination_port,
+        version,
+        with_ports,
+        layout.transform,
     ).astype(np.int64)
-    return hashes[_receive_rows(flows)]
+
+
+def _column(flows: pa.Table, name: str, inner: bool) -> npt.NDArray[Any]:
+    """Return one of the flows' ends: the tunnel's, where there is one and not `inner` is asked."""
+    own, outer = flows[name], flows[f"outer_{name}"]
+    if inner or outer.null_count == len(outer):
+        return _values(own)
+    tunnelled = outer.is_valid().to_numpy()
+    values = _values(own)
+    known = tunnelled[:, None] if values.ndim == 2 else tunnelled
+    return np.where(known, _values(outer), values)
+
+
+def _values(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Return a column's values, any where there are none."""
+    if pa.types.is_fixed_size_binary(column.type):
+        return _addresses(column)
+    values: npt.NDArray[Any] = (column.fill_null(0) if column.null_count else column).to_numpy()
+    return values
 
 
 def _receive_rows(flows: pa.Table) -> npt.NDArray[np.int64]:
@@ -72,14 +106,13 @@ def _receive_rows(flows: pa.Table) -> npt.NDArray[np.int64]:
     for word in (2, 1, 0):  # the highest decides last
         one, other = order[0][:, word], order[1][:, word]
         reverse = (one > other) | ((one == other) & reverse)
-    rest = np.stack(
-        [flows["protocol"].to_numpy(), flows["vlan"].fill_null(_NO_VLAN).to_numpy()], axis=-1
-    ).astype(">u4")
+    vlan = flows["vlan"].fill_null(_NO_VLAN).to_numpy()
+    rest = np.stack([flows["protocol"].to_numpy(), vlan, _tunnels(flows)], axis=-1).astype(">u4")
     keys = np.concatenate(
         [
             np.where(reverse[:, None], back, there),
             np.where(reverse[:, None], there, back),
-            rest.view(np.uint8).reshape(len(flows), 8),
+            rest.view(np.uint8).reshape(len(flows), 12),
         ],
         axis=1,
     )
@@ -87,6 +120,16 @@ def _receive_rows(flows: pa.Table) -> npt.NDArray[np.int64]:
     _, first, connection = np.unique(whole, return_index=True, return_inverse=True)
     rows: npt.NDArray[np.int64] = first[connection]
     return rows
+
+
+def _tunnels(flows: pa.Table) -> npt.NDArray[np.int64]:
+    """Return a number for each flow, equal where the tunnels are; 0 without."""
+    tunnels = flows["tunnel"]
+    if tunnels.null_count == len(tunnels):
+        return np.zeros(len(tunnels), dtype=np.int64)
+    coded = tunnels.combine_chunks().dictionary_encode().indices.fill_null(-1)
+    numbers: npt.NDArray[np.int64] = coded.to_numpy().astype(np.int64) + 1
+    return numbers
 
 
 def _endpoints(flows: pa.Table, side: str) -> npt.NDArray[np.uint8]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +11,8 @@ from replay.engine.accelerate import jit_in_place
 from replay.layout.key import INPUT_BYTES, KEY_BYTES, VERIFICATION_KEY
 
 __all__ = ["VERIFICATION_KEY", "toeplitz"]
+
+Number = TypeVar("Number", np.uint8, np.uint16)
 
 #: IPv4 addresses stand in 16 bytes behind this prefix.
 _MAPPED = 12
@@ -22,13 +26,16 @@ def toeplitz(
     destination_port: npt.NDArray[np.uint16],
     version: npt.NDArray[np.uint8],
     with_ports: npt.NDArray[np.bool_],
+    transform: str = "none",
 ) -> npt.NDArray[np.uint32]:
     """Return the hash of each flow, shape (flows,).
 
     `source` and `destination` have shape (flows, 16), IPv4 as ::ffff:a.b.c.d; `version` is 4 or 6;
     `with_ports` chooses addresses and ports (4-tuple) or addresses alone (2-tuple). `key` holds at
-    least KEY_BYTES; the hash uses its first KEY_BYTES.
+    least KEY_BYTES; the hash uses its first KEY_BYTES. `transform` is one of TRANSFORMS.
     """
+    source, destination = _transformed(source, destination, transform)
+    source_port, destination_port = _transformed(source_port, destination_port, transform)
     flows = len(version)
     words = np.zeros((flows, INPUT_BYTES), dtype=np.uint8)
     lengths = np.where(version == 4, 8, 32).astype(np.int64)
@@ -45,6 +52,16 @@ def toeplitz(
     hashes = np.empty(flows, dtype=np.int64)
     _hash(words, lengths, _windows(key), hashes)
     return hashes.astype(np.uint32)
+
+
+def _transformed(
+    source: npt.NDArray[Number], destination: npt.NDArray[Number], transform: str
+) -> tuple[npt.NDArray[Number], npt.NDArray[Number]]:
+    """Return what is hashed in place of source and destination."""
+    if transform == "none":
+        return source, destination
+    different = source ^ destination
+    return (source | destination if transform == "symmetric-or-xor" else different), different
 
 
 def _windows(key: bytes) -> npt.NDArray[np.int64]:

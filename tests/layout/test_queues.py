@@ -4,11 +4,15 @@ from ipaddress import ip_address
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from replay.layout import Layout, indirection_equal
-from replay.layout.queues import queue_of_flows, receive_hashes
+from replay.layout.key import SYMMETRIC_KEY
+from replay.layout.queues import flow_hashes, queue_of_flows, receive_hashes
 from replay.trace.schema import FLOWS
 from tests.layout.test_toeplitz import PUBLISHED
+
+_ENDS = ("source", "source_port", "destination", "destination_port")
 
 
 def _flows(*rows: tuple[str, int, str, int, int]) -> pa.Table:
@@ -60,9 +64,41 @@ def test_addresses_alone_for_udp_without_ports_fragments_and_the_rest() -> None:
         (source, 0, destination, 0, 6),
         (source, 0, destination, 0, 1),
     )
-    key = Layout().key
-    assert receive_hashes(flows, key).tolist() == [ported, alone, alone]
-    assert receive_hashes(flows, key, udp_ports=False).tolist() == [alone, alone, alone]
+    assert receive_hashes(flows, Layout()).tolist() == [ported, alone, alone]
+    assert receive_hashes(flows, Layout(udp_ports=False)).tolist() == [alone, alone, alone]
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(key=SYMMETRIC_KEY),
+        Layout(transform="symmetric-xor"),
+        Layout(transform="symmetric-or-xor"),
+    ],
+)
+def test_symmetric_variants_give_both_directions_one_hash(layout: Layout) -> None:
+    there = [(*vector[:4], 6) for vector in PUBLISHED]
+    back = [(v[2], v[3], v[0], v[1], 6) for v in PUBLISHED]
+    one = flow_hashes(_flows(*there), layout).tolist()
+    assert one == flow_hashes(_flows(*back), layout).tolist()
+    assert len(set(one)) == len(one)
+    plain = flow_hashes(_flows(*there), Layout()).tolist()
+    assert plain != one
+    assert plain != flow_hashes(_flows(*back), Layout()).tolist()
+
+
+def test_the_outer_packet_of_a_tunnel_is_hashed_or_the_inner() -> None:
+    inner, outer = PUBLISHED[0], PUBLISHED[1]
+    flows = _flows((*inner[:4], 6), (*inner[:4], 6)).to_pylist()
+    flows[1] |= {"tunnel": "vxlan 5", "outer_version": 4, "outer_protocol": 17}
+    for name, value in zip(_ENDS, outer[:4], strict=True):
+        wide = bytes(10) + b"\xff\xff" + ip_address(value).packed if type(value) is str else value
+        flows[1][f"outer_{name}"] = wide
+    table = pa.Table.from_pylist(flows, schema=FLOWS)
+    assert flow_hashes(table, Layout()).tolist() == [inner[5], outer[5]]
+    assert flow_hashes(table, Layout(udp_ports=False)).tolist() == [inner[5], outer[4]]
+    assert flow_hashes(table, Layout(inner=True)).tolist() == [inner[5], inner[5]]
+    assert receive_hashes(table, Layout()).tolist() == [inner[5], outer[5]]
 
 
 def test_no_flows() -> None:

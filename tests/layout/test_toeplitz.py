@@ -1,12 +1,13 @@
 """The Toeplitz hash against its sixteen published vectors, and against its definition."""
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replay.layout.key import TRANSFORMS
 from replay.layout.toeplitz import VERIFICATION_KEY, toeplitz
 
 #: source, its port, destination, its port, hash of the addresses, hash with the ports
@@ -29,7 +30,9 @@ PUBLISHED = [
 ]
 
 
-def _hash(flows: list[tuple[str, int, str, int]], key: bytes, ports: bool) -> list[int]:
+def _hash(
+    flows: list[tuple[str, int, str, int]], key: bytes, ports: bool, transform: str = "none"
+) -> list[int]:
     """Hash flows given as text, all at once."""
 
     def wide(text: str) -> bytes:
@@ -50,6 +53,7 @@ def _hash(flows: list[tuple[str, int, str, int]], key: bytes, ports: bool) -> li
         np.array([flow[3] for flow in flows], dtype=np.uint16),
         version,
         np.full(len(flows), ports),
+        transform,
     ).tolist()
 
 
@@ -58,6 +62,20 @@ def test_published_vectors(ports: bool) -> None:
     flows = [vector[:4] for vector in PUBLISHED]
     expected = [vector[5 if ports else 4] for vector in PUBLISHED]
     assert _hash(flows, VERIFICATION_KEY, ports) == expected
+
+
+@given(st.sampled_from(TRANSFORMS), st.ip_addresses(v=4), st.ip_addresses(v=4))
+def test_transforms_are_those_of_the_kernel(transform: str, source, destination) -> None:
+    one, other, port, other_port = int(source), int(destination), 7, 40_000
+    hashed = {  # as Documentation/networking/scaling.rst has them
+        "none": (one, other, port, other_port),
+        "symmetric-xor": (one ^ other, one ^ other, port ^ other_port, port ^ other_port),
+        "symmetric-or-xor": (one | other, one ^ other, port | other_port, port ^ other_port),
+    }[transform]
+    first, second = str(IPv4Address(hashed[0])), str(IPv4Address(hashed[1]))
+    expected = _hash([(first, hashed[2], second, hashed[3])], VERIFICATION_KEY, True)
+    flow = [(str(source), port, str(destination), other_port)]
+    assert _hash(flow, VERIFICATION_KEY, True, transform) == expected
 
 
 @given(st.binary(min_size=40, max_size=60), st.ip_addresses(v=4), st.ip_addresses(v=4))
