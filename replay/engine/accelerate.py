@@ -143,10 +143,23 @@ def _sources_hash(hooks: str) -> str:
     return state.hexdigest()
 
 
-@jit_inline
-def bit_length(value: int) -> int:
-    """Return the number of bits of `value`, 0 to 2^53: the exponent of its exact float."""
-    return int((np.float64(value).view(np.int64) >> 52) - 1022) if value > 0 else 0
+def _bit_length() -> Any:
+    """Return a function (value): the number of bits of an int64, not negative."""
+
+    def typed(typing: Any, value: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            zeros = builder.ctlz(arguments[0], ir.IntType(1)(0))
+            return builder.sub(ir.IntType(64)(64), zeros)
+
+        return types.int64(types.int64), build
+
+    def interpreted(value: int) -> int:
+        return int(value).bit_length()
+
+    return interpreted if settings.DISABLE_JIT else intrinsic(typed)
+
+
+bit_length = _bit_length()
 
 
 @jit_inline

@@ -32,8 +32,7 @@ def arrive(s: Any, k: Any) -> None:
     follower = k.follower_at + FOLLOWER * row
     m[at(k.service_at + s.known)] = m[at(follower)]
     s.known += 1
-    # who follows is needed at the response, and is anywhere in memory
-    prefetch(m, k.follower_at + FOLLOWER * (m[at(follower + LINKS)] & ROW))
+    _expect(k, m, follower)
 
 
 @jit_inline
@@ -69,6 +68,12 @@ def _look_ahead(s: Any, k: Any) -> None:
             row = (m[at(follower + LINKS)] >> NEXT) - 1
 
 
+@jit_inline
+def _expect(k: Any, m: Any, follower: int) -> None:
+    """Ask for who follows: needed when this is answered, and anywhere in memory."""
+    prefetch(m, k.follower_at + FOLLOWER * (m[at(follower + LINKS)] & ROW) + TIME)
+
+
 @jit_inside
 def answer(s: Any, k: Any, row: int, now: int) -> None:
     """The response to packet `row` was sent: what follows it arrives after its think time."""
@@ -82,6 +87,7 @@ def answer(s: Any, k: Any, row: int, now: int) -> None:
             time = max(time, m[at(k.scheduled_at + child)])
         if time < k.end:
             m[at(follower + TIME)] = time
+            _expect(k, m, follower)
             s.upcoming = min(s.upcoming, time)
             bucket = time >> k.bucket_shift
             if bucket < s.emptied:

@@ -6,7 +6,7 @@ import numpy as np
 
 from replay.engine.followers import FOLLOWER, bucket_shift, buckets
 from replay.engine.histogram import BUCKETS, MAX_BITS
-from replay.engine.tally import KINDS, MOST_SERVED, RECORD, SERVED, STRIDE
+from replay.engine.tally import KINDS, MOST_SERVED, RECORD, SERVED, STRIDE, TAIL
 from replay.engine.workload import Workload
 from replay.host import Host, arming_ns
 from replay.policy import Policy
@@ -182,13 +182,13 @@ def _lay_out(k: np.record, packets: int, scheduled: bool) -> None:
         k.buckets = buckets(packets, int(k.end))
     causes = int(k.causes)
     sizes = {
+        "tail": causes * TAIL * BUCKETS,
         "latency": BUCKETS,
         "sizes": max(int(k.weight), int(k.budget)) + 1,
         "delivered": times,
         "started": times,
         "done": times,
         "cause": causes * KINDS * STRIDE,
-        "tail": causes * KINDS * BUCKETS,
         "served": causes * SERVED * MOST_SERVED,
         "why": causes * RECORD * (packets + 1),
         "when": closed,

@@ -21,16 +21,14 @@ TIME, LINKS = 1, 2
 NEXT = 32  # bits
 ROW = (1 << NEXT) - 1  # 0: none, as row 0 follows nobody
 
-_BUCKETS_A_ROW = 2  # at most
-
 
 def bucket_shift(rows: int, end: int) -> int:
     """Return the bits of a time, in ns, that say where in its bucket it is."""
-    return (end // max(_BUCKETS_A_ROW * rows, 1)).bit_length()
+    return (end // max(rows, 1)).bit_length()
 
 
 def buckets(rows: int, end: int) -> int:
-    """Return how many buckets there are: at most two a row, and one."""
+    """Return how many buckets there are: at most one a row, and one."""
     return (end >> bucket_shift(rows, end)) + 1
 
 

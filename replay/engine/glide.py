@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import at, jit_inline
+from replay.engine.accelerate import at, jit_inline, prefetch
 from replay.engine.arrivals import answer, materialise
 from replay.engine.cycle import disturbed, following, interrupt, look, new_cycle, skip_empty
 from replay.engine.packets import packets
@@ -26,7 +26,7 @@ from replay.engine.state import (
     SUSPENDING,
     WAKING,
 )
-from replay.engine.tally import MOST_SERVED, SERVED, bucket_within, explain_all
+from replay.engine.tally import MOST_SERVED, SERVED, TAIL, bucket_within, explain_all
 from replay.units import NEVER
 
 _LANES = 4  # packets of a poll that `drain` looks at, at least
@@ -230,8 +230,10 @@ def glide(s: Any, k: Any, causes: bool, closed: bool) -> None:
                         s, k, c, now, until, due, head, ready, irqs
                     )
             latency = done - when[at(serving)]
-            memory[at(latency_at + bucket_within(latency))] += 1
+            place = bucket_within(latency)
+            memory[at(latency_at + place)] += 1
             if causes:
+                prefetch(memory, k.tail_at + TAIL * place)
                 memory[at(explained)] = serving
                 memory[at(explained + 1)] = begun
                 memory[at(explained + 2)] = woken

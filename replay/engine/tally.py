@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from replay.engine.accelerate import at, bit_length, jit_inline, jit_inside
 from replay.engine.causes import CAUSES
 from replay.engine.histogram import BUCKETS, MAX_BITS, SUB_BITS
@@ -19,6 +17,7 @@ from replay.engine.packets import packets
 KINDS = len(CAUSES)
 COALESCING, TIMER, CPU, RING, WAKEUP, QUEUEING, SERVICE = range(KINDS)
 STRIDE = BUCKETS + 136  # between causes' histograms: not by whole pages, whose caches would collide
+TAIL = 8  # numbers of a row of sums: a cache line, one more than there are causes
 RECORD = 5  # numbers of a record
 SERVED = 4  # numbers of a served request: packet, begun, woken, done
 MOST_SERVED = 128  # requests that are explained together
@@ -27,16 +26,13 @@ MOST_SERVED = 128  # requests that are explained together
 @jit_inline
 def bucket(latency: int) -> int:
     """Return the histogram's bucket of a latency (see histogram.py)."""
-    clipped = min(latency, (1 << MAX_BITS) - 1)
-    shift = max(bit_length(clipped) - SUB_BITS, 0)
-    return int((shift << (SUB_BITS - 1)) + (clipped >> shift))
+    return bucket_within(min(latency, (1 << MAX_BITS) - 1))
 
 
 @jit_inline
 def bucket_within(latency: int) -> int:
     """Return the same for a latency that the histogram holds."""
-    exponent = np.float64(latency | ((1 << SUB_BITS) >> 1)).view(np.int64) >> 52
-    shift = exponent - (1022 + SUB_BITS)
+    shift = bit_length(latency | (1 << (SUB_BITS - 1))) - SUB_BITS
     return int((shift << (SUB_BITS - 1)) + (latency >> shift))
 
 
@@ -98,7 +94,7 @@ def explain_all(s: Any, k: Any, end: int) -> None:
         memory[at(cause_at + WAKEUP * STRIDE + bucket(wakeup))] += 1
         memory[at(cause_at + QUEUEING * STRIDE + bucket(queueing))] += 1
         memory[at(cause_at + SERVICE * STRIDE + bucket(own))] += 1
-        row = tail_at + KINDS * bucket(done - arrived)
+        row = tail_at + TAIL * bucket(done - arrived)
         memory[at(row + why)] += masked
         memory[at(row + CPU)] += cpu
         memory[at(row + RING)] += ring
