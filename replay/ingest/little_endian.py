@@ -1,28 +1,28 @@
-"""Little-endian integers out of bytes, as the kernels of the perf.data reader take them."""
+"""Little-endian integers out of bytes, as compiled code takes them."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import jit_inline
 
 Bytes = npt.NDArray[np.uint8]
 
 
-@jit_in_place
+@jit_inline
 def load8(data: Bytes, at: int) -> int:
     """Return the byte at `at`, wide enough to compute with."""
     return np.int64(data[at])  # type: ignore[return-value]
 
 
-@jit_in_place
+@jit_inline
 def load16(data: Bytes, at: int) -> int:
     """Return the unsigned 16-bit integer at byte `at`."""
     return load8(data, at) | load8(data, at + 1) << 8
 
 
-@jit_in_place
+@jit_inline
 def load32(data: Bytes, at: int) -> int:
     """Return the unsigned 32-bit integer at byte `at`."""
     # Spelt out byte by byte: LLVM makes one load of it, aligned or not.
@@ -34,7 +34,7 @@ def load32(data: Bytes, at: int) -> int:
     )
 
 
-@jit_in_place
+@jit_inline
 def load64(data: Bytes, at: int) -> int:
     """Return the 64-bit integer at byte `at`; from 2**63 on it comes out negative."""
     return (
@@ -49,7 +49,7 @@ def load64(data: Bytes, at: int) -> int:
     )
 
 
-@jit_in_place
+@jit_inline
 def load(data: Bytes, at: int, size: int, signed: int) -> int:
     """Return the integer of 1, 2, 4 or 8 bytes at byte `at`."""
     if size == 8:

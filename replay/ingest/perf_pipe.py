@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from replay.errors import TraceError
-from replay.ingest.little_endian import Bytes, load16, load32
+from replay.ingest.little_endian import Bytes
 from replay.ingest.perf_header import (
     ATTR_SIZE,
     PIPE_HEADER,
@@ -45,7 +45,8 @@ def read_pipe_header(path: Path, data: Bytes, order: str) -> PerfHeader:
     while found == _PLACES:
         found, at = find_records(data, at, len(data), wanted, places)
         for place in places[:found].tolist():
-            _take(path, view, place, int(load32(data, place)), int(load16(data, place + 6)), header)
+            kind, size = struct.unpack_from("<I2xH", view, place)
+            _take(path, view, place, kind, size, header)
     return header
 
 
@@ -61,7 +62,7 @@ def _take(path: Path, view: memoryview, at: int, kind: int, size: int, header: P
         header.attrs.append(read_attr(body[:length], body[length:], order))
     elif kind == TRACING_DATA and len(body) >= 4:
         # What follows the record is not counted in its size.
-        length = int(load32(np.frombuffer(body[:4], np.uint8), 0))
+        length = int.from_bytes(body[:4], "little")
         header.features[TRACING_FEATURE] = view[at + size : at + size + length]
     elif kind == HEADER_FEATURE and len(body) >= 8:
         feature = struct.unpack_from(order + "Q", body)[0]

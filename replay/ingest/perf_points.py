@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import numpy.typing as npt
 from replay import mapped
 from replay.errors import TraceError
 from replay.ingest import perf_walk
-from replay.ingest.little_endian import Bytes, load16, load32, load64
+from replay.ingest.column_files import ColumnFiles
+from replay.ingest.little_endian import Bytes
 from replay.ingest.perf_samples import Layouts
 from replay.ingest.perf_stream import Block, Stream
 from replay.ingest.perf_turn import turn_bodies
 from replay.ingest.perf_walk import COMM, ID_INDEX, LOST, LOST_SAMPLES, Tally, read_samples
-from replay.ingest.points_file import PointsFile
 from replay.ingest.points_order import BLOCK
 from replay.ingest.reconstruct_points import Points
 from replay.ingest.recording import Loss
@@ -67,7 +68,7 @@ def read_points(path: Path, streams: list[Stream], layouts: Layouts, slots: Slot
             if stream.big:
                 turn_bodies(block.data, block.at, block.end, layouts, slots.by_number, slots.fields)
             reader.read(block)
-    found.points = reader.file.points()
+    found.points = reader.file.whole()
     found.runs = np.concatenate([np.zeros(0, np.int64), *reader.runs])
     found.threads |= reader.threads
     found.devices = reader.devices()
@@ -81,7 +82,7 @@ class _Reader:
     def __init__(self, found: PerfPoints, layouts: Layouts, slots: Slots) -> None:
         self.found, self.layouts, self.slots = found, layouts, slots
         self.names = Names.empty()
-        self.file = PointsFile()
+        self.file = ColumnFiles(Points.empty(0))
         self.runs: list[Int64s] = []
         self.threads: dict[int, str] = {}  # as the scheduler's events name them
         self._points = Points.empty(BLOCK)
@@ -102,7 +103,7 @@ class _Reader:
                 self.names,
                 self.found.tally,
                 self._points,
-                self.file.count,
+                self.file.rows,
                 self._runs,
                 self._others,
             )
@@ -134,16 +135,16 @@ class _Reader:
 
     def _take(self, data: Bytes, at: int) -> None:
         """Take a record that is no sample."""
-        kind, size = int(load32(data, at)), int(load16(data, at + 6))
+        kind, size = struct.unpack_from("<I2xH", data.data, at)
         rows = self.layouts.rows
         if kind == COMM and size > 16:
-            tid = int(load32(data, at + 12))
+            tid = struct.unpack_from("<I", data.data, at + 12)[0]
             self.found.threads[tid] = _text(data[at + 16 : at + min(size, 32)])
         elif kind == ID_INDEX:
             self.found.cpus |= _cpus(data, at, size)
         body = {LOST: 16, LOST_SAMPLES: 8}.get(kind, 0)  # LOST counts after an event's id
         if body and size >= 8 + body:
-            records = int(load64(data, at + body))
+            records = struct.unpack_from("<q", data.data, at + body)[0]
             time = int(perf_walk.record_time(data, at, rows, 0))
             cpu = int(perf_walk.record_cpu(data, at, rows, 0))
             self.found.losses.append(Loss(time, cpu, max(records, 0)))
@@ -151,9 +152,9 @@ class _Reader:
 
 def _cpus(data: Bytes, at: int, size: int) -> set[int]:
     """Return the CPUs of an ID_INDEX record: how many events, then id, index, cpu, thread each."""
-    count = int(load64(data, at + 8))
+    count = struct.unpack_from("<q", data.data, at + 8)[0]
     entries = range(at + 16, at + size - 31, 32)[: max(count, 0)]
-    cpus = {int(load64(data, entry + 16)) for entry in entries}
+    cpus = {struct.unpack_from("<q", data.data, entry + 16)[0] for entry in entries}
     return {cpu for cpu in cpus if 0 <= cpu < 1 << 16}
 
 

@@ -6,14 +6,15 @@ COMPRESSED records; records may straddle two of them.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from replay.ingest.little_endian import Bytes, load32, load64
+from replay.ingest.little_endian import Bytes
 from replay.ingest.perf_turn import turn_frames
-from replay.ingest.perf_walk import COMPRESSED, HEADER, PACKED, record_size
+from replay.ingest.perf_walk import COMPRESSED, HEADER, PACKED, whole_record
 from replay.ingest.zstd import ZstdDecompressor, ZstdError
 
 #: Bytes of a block of decompressed records.
@@ -47,11 +48,12 @@ class Stream:
         while True:
             yield block
             at = block.at
-            size = int(record_size(self.data, at, self.end))
-            if not 0 < size <= self.end - at or load32(self.data, at) not in PACKED:
+            size = int(whole_record(self.data, at, self.end))
+            kind = struct.unpack_from("<I", self.data.data, at)[0] if size else 0
+            if kind not in PACKED:
                 break
             try:
-                yield from unpacked.blocks(self.data[_body(self.data, at, size)])
+                yield from unpacked.blocks(self.data[_body(self.data, at, kind, size)])
             except ZstdError:
                 self.cut = f"byte {at}, where its zstd stream is damaged"
                 return
@@ -62,12 +64,12 @@ class Stream:
             self.cut = f"byte {at}, within its zstd stream"
 
 
-def _body(data: Bytes, at: int, size: int) -> slice:
+def _body(data: Bytes, at: int, kind: int, size: int) -> slice:
     """Return where the compressed bytes of a record lie."""
-    if load32(data, at) == COMPRESSED:
+    if kind == COMPRESSED:
         return slice(at + HEADER, at + size)
     # Its real length comes first, for the rest is padding.
-    length = load64(data, at + HEADER) if size >= HEADER + 8 else 0
+    length = struct.unpack_from("<q", data.data, at + HEADER)[0] if size >= HEADER + 8 else 0
     start = at + HEADER + 8
     return slice(start, start + max(0, min(length, at + size - start)))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import jit_in_place, jit_inside
 from replay.ingest.little_endian import Bytes, load8, load16, load32, load64
 from replay.ingest.perf_samples import (
     CALLCHAIN,
@@ -41,7 +41,7 @@ from replay.ingest.perf_walk import (
 Int64s = npt.NDArray[np.int64]
 
 
-@jit_in_place
+@jit_inside
 def turn(data: Bytes, at: int, size: int) -> None:
     """Turn round the bytes of one number."""
     for place in range(size // 2):
@@ -109,7 +109,7 @@ def turn_bodies(
         at += whole
 
 
-@jit_in_place
+@jit_inside
 def _turn_words(data: Bytes, at: int, end: int) -> None:
     """Turn numbers of eight bytes."""
     while at + 8 <= end:
@@ -117,7 +117,7 @@ def _turn_words(data: Bytes, at: int, end: int) -> None:
         at += 8
 
 
-@jit_in_place
+@jit_inside
 def _turn_pair(data: Bytes, at: int) -> None:
     """Make two numbers of four bytes out of one of eight that has been turned."""
     turn(data, at, 8)
@@ -125,7 +125,7 @@ def _turn_pair(data: Bytes, at: int) -> None:
     turn(data, at + 4, 4)
 
 
-@jit_in_place
+@jit_inside
 def _turn_sample(
     data: Bytes,
     at: int,
@@ -169,7 +169,7 @@ def _turn_sample(
             turn(data, begin + offset, width)
 
 
-@jit_in_place
+@jit_inside
 def _turn_list(data: Bytes, at: int, place: int, size: int, more: int, each: int) -> int:
     """Turn a count and what follows it: `more` bytes, and `each` so many; return where that ends.
 

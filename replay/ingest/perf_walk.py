@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import jit_in_place, jit_inline
 from replay.ingest.little_endian import Bytes, load16, load32, load64
 from replay.ingest.perf_samples import (
     CALLCHAIN,
@@ -64,7 +64,7 @@ class Tally(NamedTuple):
         )
 
 
-@jit_in_place
+@jit_inline
 def record_size(data: Bytes, at: int, end: int) -> int:
     """Return how far it is from the record at byte `at` to the next one.
 
@@ -84,6 +84,13 @@ def record_size(data: Bytes, at: int, end: int) -> int:
         more = load64(data, at + 8) if at + 16 <= end else -1
         return size + more if 0 <= more <= _MOST_BETWEEN else 0
     return size
+
+
+@jit_in_place
+def whole_record(data: Bytes, at: int, end: int) -> int:
+    """Return the size of the record at byte `at` and what follows it; 0: no whole one is there."""
+    size = record_size(data, at, end)
+    return size if at + size <= end else 0
 
 
 @jit_in_place
@@ -199,7 +206,7 @@ def read_samples(
     return at, found, found_runs, found_others
 
 
-@jit_in_place
+@jit_inline
 def sample_row(data: Bytes, at: int, size: int, layouts: Layouts) -> int:
     """Return the row of layouts that the sample at byte `at` follows."""
     if len(layouts.identifiers) == 0 or size < HEADER + 8:
@@ -208,7 +215,7 @@ def sample_row(data: Bytes, at: int, size: int, layouts: Layouts) -> int:
     return row
 
 
-@jit_in_place
+@jit_inline
 def _place(identifiers: Int64s, wanted: int) -> int:
     """Return the place of an id, or the first place if it is unknown."""
     low = 0
@@ -222,7 +229,7 @@ def _place(identifiers: Int64s, wanted: int) -> int:
     return low if low < len(identifiers) and identifiers[low] == wanted else 0
 
 
-@jit_in_place
+@jit_inline
 def _raw_begin(data: Bytes, at: int, size: int, layouts: Int64s, row: int) -> int:
     """Return where the tracepoint's record begins; 0: it has none, -1: the sample is damaged."""
     place: int = layouts[row, VARIABLE]

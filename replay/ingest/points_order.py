@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import jit_in_place, jit_inline
 from replay.ingest.reconstruct_points import Points
 
 Int64s = npt.NDArray[np.int64]
@@ -99,14 +99,14 @@ def _fill(points: Points, merge: _Merge, block: Points) -> int:
     return filled
 
 
-@jit_in_place
+@jit_inline
 def _before(points: Points, merge: _Merge, one: int, other: int) -> bool:
     """Whether a run's next point is earlier, or stands before the other run's at the same time."""
     first, second = points.time[merge.at[one]], points.time[merge.at[other]]
     return bool(first < second or (first == second and one < other))
 
 
-@jit_in_place
+@jit_inline
 def _limit(points: Points, merge: _Merge, size: int, begun: int) -> int:
     """Return the earliest time of all runs but the first of the heap."""
     limit = (1 << 63) - 1
@@ -118,7 +118,7 @@ def _limit(points: Points, merge: _Merge, size: int, begun: int) -> int:
     return limit
 
 
-@jit_in_place
+@jit_inline
 def _rise(points: Points, merge: _Merge, place: int) -> None:
     """Move a run towards the heap's top until none above it comes later."""
     heap = merge.heap
@@ -130,7 +130,7 @@ def _rise(points: Points, merge: _Merge, place: int) -> None:
         place = above
 
 
-@jit_in_place
+@jit_inline
 def _sink(points: Points, merge: _Merge, size: int) -> None:
     """Move the top of the heap down until none below it comes earlier."""
     heap = merge.heap

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import jit_in_place, jit_inside
 from replay.ingest.reconstruct_points import NULL
 from replay.ingest.reconstruct_state import Columns
 from replay.trace.schema import Cause, EventKind
@@ -153,7 +153,7 @@ def _walk(
             signals.net_rx[cpu] = time
 
 
-@jit_in_place
+@jit_inside
 def _take_batch(cpu: int, held: int, batch: _Batch) -> tuple[int, int]:
     """Put the packets of the poll that ends on `cpu` in order, after those `held` before.
 
@@ -182,7 +182,7 @@ def _take_batch(cpu: int, held: int, batch: _Batch) -> tuple[int, int]:
     return new, taken
 
 
-@jit_in_place
+@jit_inside
 def _signal(events: Columns, row: int, looked: int, signals: _Signals) -> int:
     """Return when the interrupt that caused a poll was seen; NULL where none was."""
     if events.cause[row] != _BY_IRQ:
@@ -198,7 +198,7 @@ def _signal(events: Columns, row: int, looked: int, signals: _Signals) -> int:
     return signal if signal >= 0 and signal > looked else NULL
 
 
-@jit_in_place
+@jit_inside
 def _place(
     members: Int64s, looked: int, after: int, signal: int, lag: int, found: Arrivals
 ) -> None:
@@ -222,7 +222,7 @@ def _place(
             found.arrival[packet] = min(begin + share, found.latest[packet])
 
 
-@jit_in_place
+@jit_inside
 def _look(events: Columns, row: int, members: Int64s, by_gro: bool, found: Arrivals) -> int:
     """Return an instant at which a poll that found the ring's end had not yet looked for it."""
     if len(members) > 0:

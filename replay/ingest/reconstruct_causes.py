@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place
-from replay.ingest.reconstruct_state import NO_NAPI, Columns, Cpu, Known, Napi
+from replay.engine.accelerate import jit_inline
+from replay.ingest.reconstruct_state import NO_NAPI, Block, Cpu, Known, Napi
 from replay.trace.schema import Cause
 
 Flags = npt.NDArray[np.uint8]
@@ -23,22 +23,38 @@ UNKNOWN, _BY_IRQ, _BY_TIMER, _RESUME = int(_C.UNKNOWN), int(_C.IRQ), int(_C.TIME
 _REPOLL, BUSY, _STOP, _THREAD = int(_C.REPOLL), int(_C.BUSY), int(_C.STOP), int(_C.THREAD)
 
 
-@jit_in_place
-def end_busy_run(cpu: int, cpus: Cpu, events: Columns) -> None:
+@jit_inline
+def set_late(row: int, duration: int, cause: int, block: Block) -> None:
+    """Give event `row` its duration or its cause, the other being -1."""
+    place = row - block.begin
+    if place < 0:
+        late = block.found[1]
+        block.late[late, 0] = row
+        block.late[late, 1] = duration
+        block.late[late, 2] = cause
+        block.found[1] = late + 1
+    elif duration >= 0:
+        block.events.duration[place] = duration
+    else:
+        block.events.cause[place] = cause
+
+
+@jit_inline
+def end_busy_run(cpu: int, cpus: Cpu, block: Block) -> None:
     """Call the last busy poll of a run by its name."""
     if cpus.busy[cpu] >= 0:
-        events.cause[cpus.busy[cpu]] = _STOP
+        set_late(cpus.busy[cpu], -1, _STOP, block)
         cpus.busy[cpu] = -1
 
 
-@jit_in_place
+@jit_inline
 def _just_fired(time: int, cpu: int, cpus: Cpu) -> bool:
     """Whether a watchdog's handler is what this CPU is in."""
     fired = cpus.timer_time[cpu]
     return bool(fired >= 0 and time - fired <= _LATEST_WAKE_NS)
 
 
-@jit_in_place
+@jit_inline
 def wake_cause(time: int, tid: int, cpu: int, cpus: Cpu, in_epoll: Flags) -> int:
     """Return why a NAPI thread is woken: what the waking CPU was doing."""
     if _just_fired(time, cpu, cpus):
@@ -49,7 +65,7 @@ def wake_cause(time: int, tid: int, cpu: int, cpus: Cpu, in_epoll: Flags) -> int
     return _BY_IRQ
 
 
-@jit_in_place
+@jit_inline
 def raise_cause(time: int, tid: int, cpu: int, cpus: Cpu, in_epoll: Flags) -> int:
     """Return why NET_RX is raised."""
     if cpus.irq[cpu] >= 0:
@@ -62,7 +78,7 @@ def raise_cause(time: int, tid: int, cpu: int, cpus: Cpu, in_epoll: Flags) -> in
     return _RESUME if in_epoll[tid] else _BY_IRQ
 
 
-@jit_in_place
+@jit_inline
 def pass_cause(
     time: int,
     tid: int,
@@ -70,7 +86,6 @@ def pass_cause(
     known: Known,
     cpus: Cpu,
     in_epoll: Flags,
-    events: Columns,
 ) -> int:
     """Return the cause of the NET_RX pass that begins."""
     if known.raises:
@@ -83,11 +98,10 @@ def pass_cause(
     if in_epoll[tid] and cpus.busy[cpu] >= 0:
         return _RESUME
     # A virtual device's peer raises NET_RX where it transmits.
-    row = cpus.sent[cpu]
-    return _BY_IRQ if row >= 0 and events.tid[row] == tid else UNKNOWN
+    return _BY_IRQ if cpus.sent[cpu] >= 0 and cpus.sent_tid[cpu] == tid else UNKNOWN
 
 
-@jit_in_place
+@jit_inline
 def poll_cause(
     napi: int,
     tid: int,

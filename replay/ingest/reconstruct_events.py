@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from replay import mapped
-from replay.ingest.points_order import in_order
+from replay.ingest.column_files import ColumnFiles
+from replay.ingest.points_order import BLOCK, in_order
 from replay.ingest.reconstruct_events_numba import end_all, find_events
 from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, Points
 from replay.ingest.reconstruct_state import (
@@ -17,6 +18,7 @@ from replay.ingest.reconstruct_state import (
     NO_CAUSE,
     NO_DURATION,
     NO_NAPI,
+    Block,
     Columns,
     Cpu,
     Known,
@@ -81,26 +83,36 @@ def make_events(
             for name in Cpu._fields
         )
     )
-    columns = _empty(len(points.time))
     napis = Napi(*(np.zeros(len(seen.napis), np.int64) for _ in Napi._fields))
     in_epoll = np.zeros(seen.highest_tid + 1, np.uint8)
     woken = np.zeros(seen.highest_tid + 1, np.uint8)
-    rows = 0
-    for number, block in enumerate(in_order(points, runs)):
-        rows = int(find_events(block, known, cpus, in_epoll, woken, napis, columns, rows))
+    found: ColumnFiles[Columns] = ColumnFiles(Columns.empty(0))
+    late: list[Int64s] = []
+    room, of_late = Columns.empty(BLOCK), np.empty((2 * BLOCK, 3), np.int64)
+    filled = np.zeros(2, np.int64)
+    for number, part in enumerate(in_order(points, runs)):
+        block = Block(room, found.rows, of_late, filled)
+        filled[:] = 0
+        find_events(part, known, cpus, in_epoll, woken, napis, block)
+        found.append(room.first(int(filled[0])))
+        late.append(of_late[: filled[1]].copy())
         if number % _LOOK == 0:
             mapped.forget()
-    end_all(cpus, columns)
-    columns = columns.first(rows)
+    filled[:] = 0
+    end_all(cpus, Block(room, found.rows, of_late, filled))
+    columns = found.whole()
+    for one in (*late, of_late[: filled[1]]):
+        lasts, caused = one[one[:, 1] >= 0], one[one[:, 1] < 0]
+        columns.duration[lasts[:, 0]] = lasts[:, 1]
+        columns.cause[caused[:, 0]] = caused[:, 2]
     # Ids begin above the number of CPUs, so places never look like one of them.
     names = np.where(napis.id > 0, napis.id, np.arange(len(seen.napis)))
-    return Events(
-        columns._replace(napi=np.append(names, NO_NAPI)[columns.napi]), seen, np.unique(names)
-    )
+    called = np.append(names, NO_NAPI)
+    for rows in mapped.chunks(len(columns.napi)):
+        columns.napi[rows] = called[columns.napi[rows]]
+    return Events(columns, seen, np.unique(names))
 
 
-#: Events that are kept in memory: 54 bytes each.
-_IN_MEMORY = 1 << 19
 #: Blocks between two looks at memory.
 _LOOK = 32
 
@@ -156,22 +168,3 @@ def _sent_by(seen: Survey) -> npt.NDArray[np.uint8]:
     for kind in (Point.XMIT_DONE, Point.XMIT):
         chosen[seen.by_device(kind) > 0] = kind
     return chosen
-
-
-def _empty(rows: int) -> Columns:
-    """Return room, in files where there are many rows."""
-    large = 0 if rows > _IN_MEMORY else None
-    wide = [mapped.zeros(rows, np.int64, large) for _ in range(5)]
-    return Columns(
-        time=wide[0],
-        cpu=mapped.zeros(rows, np.uint16, large),
-        kind=mapped.zeros(rows, np.uint8, large),
-        device=mapped.zeros(rows, np.uint16, large),
-        napi=wide[1],
-        tid=mapped.zeros(rows, np.int32, large),
-        value=wide[2],
-        budget=mapped.zeros(rows, np.int32, large),
-        cause=mapped.zeros(rows, np.uint8, large),
-        duration=wide[3],
-        detail=wide[4],
-    )

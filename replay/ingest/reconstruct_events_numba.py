@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import jit_in_place, jit_inline
 from replay.ingest.reconstruct_causes import (
     BUSY,
     UNKNOWN,
@@ -13,6 +13,7 @@ from replay.ingest.reconstruct_causes import (
     pass_cause,
     poll_cause,
     raise_cause,
+    set_late,
     wake_cause,
 )
 from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, Points
@@ -21,7 +22,7 @@ from replay.ingest.reconstruct_state import (
     NO_CAUSE,
     NO_DURATION,
     NO_NAPI,
-    Columns,
+    Block,
     Cpu,
     Int64s,
     Known,
@@ -72,20 +73,22 @@ def find_events(
     in_epoll: Flags,
     woken: Flags,
     napis: Napi,
-    events: Columns,
-    rows: int,
-) -> int:
-    """Write the events that `points` make from row `rows` on; returns the row after the last.
+    block: Block,
+) -> None:
+    """Fill `block` with the events that `points` make.
 
-    points: a block of a recording, which follows the one before in time. in_epoll, woken: by thread
-    id, zero at first.
+    points: a part of a recording that follows the one before in time; block: has room for as many
+    events, and twice as many late ones. in_epoll, woken: by thread id, zero at first.
     """
+    events = block.events
+    filled = 0
     for place in range(len(points.time)):
         kind = points.kind[place]
         cpu = points.cpu[place]
         time = points.time[place]
-        if _ends_something(points, place, kind, cpu, time, known, cpus, events):
+        if _ends_something(points, place, kind, cpu, time, known, cpus, block):
             continue
+        rows = block.begin + filled
         device = points.device[place]
         value = points.value[place]
         tid = points.tid[place]
@@ -112,9 +115,9 @@ def find_events(
             if cause == BUSY:
                 cpus.busy[cpu] = rows
             else:
-                end_busy_run(cpu, cpus, events)
+                end_busy_run(cpu, cpus, block)
         elif kind == _SWITCH:
-            _end_run(time, cpu, cpus, events)
+            _end_run(time, cpu, cpus, block)
             cpus.run[cpu] = rows
             cpus.run_start[cpu] = time
             cpus.polled[cpu] = -1
@@ -127,7 +130,7 @@ def find_events(
             if known.napi_threads[target]:
                 cause = wake_cause(time, tid, cpu, cpus, in_epoll)
                 woken[target] = cause
-                end_busy_run(cpu, cpus, events)
+                end_busy_run(cpu, cpus, block)
             tid = target
         elif kind == _GRO:
             if points.object[place] > 0:
@@ -135,12 +138,16 @@ def find_events(
             detail = points.other[place]
         elif kind in (_XMIT, _XMIT_DONE, _QUEUED):
             cpus.sent[cpu] = rows
+            cpus.sent_time[cpu] = time
+            cpus.sent_tid[cpu] = tid
+            cpus.sent_device[cpu] = device
             cpus.timer_time[cpu] = -1
             if kind == _XMIT:
                 detail = points.other[place]
         elif kind == _SOFTIRQ_ENTRY:
-            cpus.softirq_cause[cpu] = pass_cause(time, tid, cpu, known, cpus, in_epoll, events)
+            cpus.softirq_cause[cpu] = pass_cause(time, tid, cpu, known, cpus, in_epoll)
             cpus.softirq[cpu] = rows
+            cpus.softirq_start[cpu] = time
             cpus.raised[cpu] = 0
             cpus.irq_seen[cpu] = 0
             cpus.polled[cpu] = time
@@ -149,6 +156,7 @@ def find_events(
             cause = cpus.raised[cpu]
         elif kind == _IRQ_ENTRY:
             cpus.irq[cpu] = rows
+            cpus.irq_start[cpu] = time
             cpus.irq_seen[cpu] = 1
         elif kind == _FIRE:
             napi = _find(known.timers, points.object[place])
@@ -173,36 +181,36 @@ def find_events(
                 budget = _whole(points.other[place])
             cpus.polled[cpu] = time if kind == _EPOLL_WAIT else -1
             cpus.timer_time[cpu] = -1
-            end_busy_run(cpu, cpus, events)
-        events.time[rows] = time
-        events.cpu[rows] = cpu
-        events.kind[rows] = _KIND[kind]
-        events.device[rows] = device
-        events.napi[rows] = napi
-        events.tid[rows] = tid
-        events.value[rows] = value
-        events.budget[rows] = budget
-        events.cause[rows] = cause
-        events.duration[rows] = duration
-        events.detail[rows] = detail
-        rows += 1
-    return rows
+            end_busy_run(cpu, cpus, block)
+        events.time[filled] = time
+        events.cpu[filled] = cpu
+        events.kind[filled] = _KIND[kind]
+        events.device[filled] = device
+        events.napi[filled] = napi
+        events.tid[filled] = tid
+        events.value[filled] = value
+        events.budget[filled] = budget
+        events.cause[filled] = cause
+        events.duration[filled] = duration
+        events.detail[filled] = detail
+        filled += 1
+    block.found[0] = filled
 
 
 @jit_in_place
-def end_all(cpus: Cpu, events: Columns) -> None:
-    """End what the recording's last point leaves open."""
+def end_all(cpus: Cpu, block: Block) -> None:
+    """End what the recording's last point leaves open; `block` is empty."""
     for cpu in range(len(cpus.busy)):
-        end_busy_run(cpu, cpus, events)
+        end_busy_run(cpu, cpus, block)
 
 
-@jit_in_place
+@jit_inline
 def _whole(number: int) -> int:
     """Return a count as the budget column can hold it; NO_BUDGET for none."""
     return min(max(number, NO_BUDGET), (1 << 31) - 1)
 
 
-@jit_in_place
+@jit_inline
 def _ends_something(
     points: Points,
     place: int,
@@ -211,7 +219,7 @@ def _ends_something(
     time: int,
     known: Known,
     cpus: Cpu,
-    events: Columns,
+    block: Block,
 ) -> bool:
     """Whether the point makes no event of its own; what it ends is given its duration."""
     if kind in (_SOFTIRQ_EXIT, _SOFTIRQ_ENTRY, _RAISE):
@@ -219,16 +227,14 @@ def _ends_something(
             return True
         if kind == _SOFTIRQ_EXIT:
             if cpus.softirq[cpu] >= 0:
-                row = cpus.softirq[cpu]
-                events.duration[row] = time - events.time[row]
+                set_late(cpus.softirq[cpu], time - cpus.softirq_start[cpu], -1, block)
             cpus.softirq[cpu] = -1
             cpus.polled[cpu] = time
             return True
         return False
     if kind == _IRQ_EXIT:
         if cpus.irq[cpu] >= 0:
-            row = cpus.irq[cpu]
-            events.duration[row] = time - events.time[row]
+            set_late(cpus.irq[cpu], time - cpus.irq_start[cpu], -1, block)
         cpus.irq[cpu] = -1
         return True
     if kind == _RECEIVE:
@@ -238,9 +244,9 @@ def _ends_something(
         device = points.device[place]
         if device == NO_DEVICE or known.sent_by[device] == kind:
             return False
-        row = cpus.sent[cpu]
-        if kind == _XMIT_DONE and row >= 0 and events.device[row] == device:
-            events.duration[row] = time - events.time[row]
+        mine = cpus.sent[cpu] >= 0 and cpus.sent_device[cpu] == device
+        if kind == _XMIT_DONE and mine:
+            set_late(cpus.sent[cpu], time - cpus.sent_time[cpu], -1, block)
             cpus.sent[cpu] = -1
         return True
     if kind in (_FIRE, _START):
@@ -250,17 +256,16 @@ def _ends_something(
     return False
 
 
-@jit_in_place
-def _end_run(time: int, cpu: int, cpus: Cpu, events: Columns) -> None:
+@jit_inline
+def _end_run(time: int, cpu: int, cpus: Cpu, block: Block) -> None:
     """The thread that has the CPU loses it."""
     if cpus.run[cpu] >= 0:
-        row = cpus.run[cpu]
-        events.duration[row] = time - events.time[row]
+        set_late(cpus.run[cpu], time - cpus.run_start[cpu], -1, block)
     # napi_busy_loop() stops polling before it lets another thread run.
-    end_busy_run(cpu, cpus, events)
+    end_busy_run(cpu, cpus, block)
 
 
-@jit_in_place
+@jit_inline
 def _find(napis: Int64s, address: int) -> int:
     """Return the place of a NAPI by its address; NO_NAPI where it is never polled."""
     low = 0

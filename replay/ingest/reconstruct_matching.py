@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import jit_inside
 
 Int64s = npt.NDArray[np.int64]
 
@@ -60,7 +60,7 @@ class Matches(NamedTuple):
     previous: Int64s  # the response before it in its batch
 
 
-@jit_in_place
+@jit_inside
 def deliver(packet: int, requests: Requests, connections: Connections) -> None:
     """Put a request that the stack received where its worker will find it."""
     connection = requests.connection[packet]
@@ -74,7 +74,7 @@ def deliver(packet: int, requests: Requests, connections: Connections) -> None:
         _list(connection, connections)
 
 
-@jit_in_place
+@jit_inside
 def _list(connection: int, connections: Connections) -> None:
     """Put a connection at the end of the ready list."""
     connections.ready[connection] = -1
@@ -86,7 +86,7 @@ def _list(connection: int, connections: Connections) -> None:
     connections.listed[connection] = 1
 
 
-@jit_in_place
+@jit_inside
 def waiting(connections: Connections) -> int:
     """Return how many connections have data that no worker was told of."""
     count = 0
@@ -98,7 +98,7 @@ def waiting(connections: Connections) -> int:
     return count
 
 
-@jit_in_place
+@jit_inside
 def take_ready(
     tid: int,
     most: int,
@@ -143,7 +143,7 @@ def take_ready(
             break
 
 
-@jit_in_place
+@jit_inside
 def end_batch(
     tid: int,
     counted: bool,
@@ -192,7 +192,7 @@ def end_batch(
     batches.last_sent[tid] = -1
 
 
-@jit_in_place
+@jit_inside
 def _first_response(tid: int, batches: Batches, found: Matches) -> int:
     """Turn the batch's responses round, so that `previous` leads to the next one."""
     after = -1
@@ -205,7 +205,7 @@ def _first_response(tid: int, batches: Batches, found: Matches) -> int:
     return after
 
 
-@jit_in_place
+@jit_inside
 def _answer(
     response: int,
     connection: int,
@@ -238,7 +238,7 @@ def _answer(
     return latest
 
 
-@jit_in_place
+@jit_inside
 def _share(
     response: int,
     answered: int,
@@ -264,7 +264,7 @@ def _share(
         packet = requests.next[packet]
 
 
-@jit_in_place
+@jit_inside
 def _forget(connection: int, returned: int, requests: Requests, connections: Connections) -> None:
     """Drop requests that were there when the worker came and found no response of their own."""
     packet = connections.first[connection]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import jit_in_place, jit_inside
 from replay.ingest.reconstruct_matching import (
     Batches,
     Connections,
@@ -163,7 +163,7 @@ def _walk(
                     workers.time[tid] = 0
 
 
-@jit_in_place
+@jit_inside
 def _end(
     tid: int,
     told_apart: bool,

@@ -32,9 +32,35 @@ class Columns(NamedTuple):
     duration: npt.NDArray[np.int64]  # NO_DURATION
     detail: npt.NDArray[np.int64]
 
+    @classmethod
+    def empty(cls, rows: int) -> Columns:
+        """Return room for `rows` rows."""
+        return cls(
+            time=np.empty(rows, np.int64),
+            cpu=np.empty(rows, np.uint16),
+            kind=np.empty(rows, np.uint8),
+            device=np.empty(rows, np.uint16),
+            napi=np.empty(rows, np.int64),
+            tid=np.empty(rows, np.int32),
+            value=np.empty(rows, np.int64),
+            budget=np.empty(rows, np.int32),
+            cause=np.empty(rows, np.uint8),
+            duration=np.empty(rows, np.int64),
+            detail=np.empty(rows, np.int64),
+        )
+
     def first(self, rows: int) -> Columns:
         """Return the first `rows` rows, sharing memory."""
         return Columns(**{name: column[:rows] for name, column in self._asdict().items()})
+
+
+class Block(NamedTuple):
+    """A part of the events, being filled, and what is learned of those before it."""
+
+    events: Columns
+    begin: int  # number of its first event
+    late: Int64s  # (room, 3) of an event before it: its number, and its duration or cause; -1
+    found: Int64s  # (2,) rows that are filled, rows of `late`
 
 
 class Known(NamedTuple):
@@ -68,7 +94,9 @@ class Cpu(NamedTuple):
     run_start: Int64s
     softirq: Int64s  # row of the NET_RX pass
     softirq_cause: Int64s
+    softirq_start: Int64s
     irq: Int64s  # row of the handler
+    irq_start: Int64s
     irq_seen: Int64s  # since the last NET_RX pass
     raised: Int64s  # Cause of the pending NET_RX
     timer: Int64s  # place of the NAPI whose watchdog has just fired; NO_NAPI: not known which
@@ -76,6 +104,9 @@ class Cpu(NamedTuple):
     busy: Int64s  # row of the last busy poll
     polled: Int64s  # end of the last poll in this run or pass
     sent: Int64s  # row of the last packet sent
+    sent_time: Int64s
+    sent_tid: Int64s
+    sent_device: Int64s
     gro_napi: Int64s  # napi id of the packets since the last poll
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import jit_inline
 from replay.ingest.little_endian import Bytes, load, load8, load32
 from replay.ingest.reconstruct_points import (
     FLOW_HASH_BIT,
@@ -79,7 +79,7 @@ class Names(NamedTuple):
         )
 
 
-@jit_in_place
+@jit_inline
 def decode(
     data: Bytes,
     raw: int,
@@ -143,14 +143,14 @@ def decode(
     return GOOD
 
 
-@jit_in_place
+@jit_inline
 def _field(data: Bytes, raw: int, table: Int64s, role: int) -> int:
     if table[role, 0] < 0:
         return NULL
     return load(data, raw + table[role, 0], table[role, 1], table[role, 2])
 
 
-@jit_in_place
+@jit_inline
 def _detail(data: Bytes, raw: int, table: Int64s) -> int:
     """Pack what is known of a packet; see reconstruct_points.detail."""
     packed = 0
@@ -166,7 +166,7 @@ def _detail(data: Bytes, raw: int, table: Int64s) -> int:
     return packed
 
 
-@jit_in_place
+@jit_inline
 def _link_header(data: Bytes, raw: int, table: Int64s) -> int:
     """Return the length of a received packet's link header, which skb->len leaves out."""
     if table[MAC, 0] >= 0 and table[MAC_VALID, 0] >= 0:
@@ -176,7 +176,7 @@ def _link_header(data: Bytes, raw: int, table: Int64s) -> int:
     return ETHERNET_HEADER
 
 
-@jit_in_place
+@jit_inline
 def _device(data: Bytes, raw: int, size: int, table: Int64s, names: Names) -> int:
     """Return the number of the device named in a sample, new names added; -1: damaged.
 

@@ -1,39 +1,42 @@
-"""Points as a reader finds them: in memory while they are few, in files when they are many."""
+"""Columns as they are filled: in memory while they are short, in files when they are long."""
 
 from __future__ import annotations
 
 import errno
 import os
 import tempfile
-from typing import IO
+from typing import IO, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from replay import mapped
 from replay.errors import TraceError
-from replay.ingest.reconstruct_points import Points
 
-#: Points that are kept in memory: 43 bytes each.
+#: Rows that are kept in memory.
 FEW = 1 << 18
 
+Table = TypeVar("Table", bound=NamedTuple)
 
-class PointsFile:
-    """Takes points block by block; `points` gives all of them."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._blocks: list[Points] = []
+class ColumnFiles(Generic[Table]):
+    """Takes a table (a NamedTuple of arrays) block by block, and gives it as a whole."""
+
+    def __init__(self, empty: Table) -> None:
+        """`empty` has no rows: it says of what types the columns are."""
+        self.rows = 0
+        self._empty = empty
+        self._blocks: list[Table] = []
         self._files: dict[str, IO[bytes]] = {}
 
-    def append(self, block: Points) -> None:
+    def append(self, block: Table) -> None:
         """Add a block, of which nothing is kept but its content. Raises TraceError: disk full."""
-        self.count += len(block.time)
-        if not self._files and self.count <= FEW:
-            copies = {name: column.copy() for name, column in block._asdict().items()}
-            self._blocks.append(Points(**copies))
+        self.rows += len(block[0])
+        if not self._files and self.rows <= FEW:
+            self._blocks.append(self._table({k: v.copy() for k, v in block._asdict().items()}))
             return
         try:
-            self._files = self._files or {name: _file() for name in Points._fields}
+            self._files = self._files or {name: _file() for name in self._empty._fields}
             for part in (*self._blocks, block):
                 for name, column in part._asdict().items():
                     _write(self._files[name], np.ascontiguousarray(column).data.cast("B"))
@@ -44,15 +47,18 @@ class PointsFile:
                 " with more room"
             ) from None
 
-    def points(self) -> Points:
-        """Return all points, in the order in which they came."""
-        columns = Points.empty(0)._asdict()
+    def whole(self) -> Table:
+        """Return all rows, in the order in which they came; writable."""
+        columns = self._empty._asdict()
         for name, column in columns.items():
             if self._files:
                 columns[name] = mapped.file_array(self._files[name], column.dtype)
             elif self._blocks:
                 columns[name] = np.concatenate([getattr(it, name) for it in self._blocks])
-        return Points(**columns)
+        return self._table(columns)
+
+    def _table(self, columns: dict[str, npt.NDArray[Any]]) -> Table:
+        return self._empty._replace(**columns)
 
 
 def _file() -> IO[bytes]:
