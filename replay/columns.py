@@ -109,6 +109,19 @@ CAUSE_COLUMNS: tuple[Column, ...] = (
 )
 
 
+def _range_end(name: str, place: int) -> Column:
+    def value(row: Row) -> float | None:
+        found = None if row.ranges_us is None else row.ranges_us.get(name)
+        return None if found is None else found[place]
+
+    return Column(f"{name}_{('low', 'high')[place]}_us", "Float64", value)
+
+
+#: There too where arrivals are known within bounds only.
+RANGE_COLUMNS = tuple(_range_end(name, place) for name in ("p50", "p95", "p99") for place in (0, 1))
+
+
 def columns_of(result: Result) -> tuple[Column, ...]:
-    """Return the columns of a result: COLUMNS, and those of causes where any row has them."""
-    return (*COLUMNS, *CAUSE_COLUMNS) if result.explained else COLUMNS
+    """Return the columns of a result: COLUMNS, and those of ranges and causes where it has them."""
+    ranged = RANGE_COLUMNS if any(row.ranges_us for row in result.rows) else ()
+    return (*COLUMNS, *ranged, *(CAUSE_COLUMNS if result.explained else ()))

@@ -18,6 +18,7 @@ from replay.recorded import recorded_layout
 from replay.scenario import Machine
 from replay.service import ServiceTimes
 from replay.trace.bundle import Trace
+from replay.trace.holes import confidence, holes_of
 from replay.units import SECOND
 
 
@@ -43,11 +44,14 @@ def head(
         faster = f", {offer.load:g} independent copies at once (superposition)"
     where = {"places": describe_places(placement)} if placed else {}
     about = f"{host.name} ({host.about})" if host.about else host.name
+    holes = holes_of(trace)
+    trust = {"holes": f"confidence {confidence(holes)}: {'; '.join(map(str, holes))}"}
     mean = {"cpu%": "mean over the CPUs"} if len(placement.topology.cpu_domain) > 1 else {}
     return {
         "trace": f"{trace.name}: {work.duration_ns / SECOND:.4g} s, {len(work.service_ns):,}"
         f" packets, {requests_of(work):,} requests, {queues} queue{'s'[: queues != 1]}",
         "arrivals": f"{how}{faster}: {truth.offered_per_s:,.0f} requests/s offered",
+        **(trust if holes else {}),
         "host": about if nic is None else f"{about}, NIC {nic}: {NICS[nic].about}",
         **where,
         "latency": f"{truth.latency_at}, µs",

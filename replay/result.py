@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from replay.trace.holes import Hole, confidence
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -100,6 +102,8 @@ class Row:
     tail_causes: Numbers | None = None
     tail_cause: str | None = None  # the largest but CLIENT
     intervals: Mapping[str, tuple[float, float]] | None = None  # middle half of the repetitions
+    # At the bounds of the arrivals, where these were inferred; p50, p95 and p99:
+    ranges_us: Mapping[str, tuple[float, float]] | None = None
     error_pct: Mapping[str, float] | None = None  # signed, against the measured row
     # What charts need, and the JSON form leaves out:
     cpu_thread_pct: float | None = None  # kernel and app together
@@ -141,7 +145,11 @@ class Row:
         return values
 
     def to_dict(self, *, causes: bool = False) -> dict[str, Any]:
-        """Return the row in the JSON form, with the key `causes` where these were asked for."""
+        """Return the row in the JSON form, with the key `causes` where these were asked for.
+
+        `ranges_us` is there where arrivals were inferred.
+        """
+        ends = {k: [_rounded(x) for x in pair] for k, pair in (self.ranges_us or {}).items()}
         return {
             "kind": self.kind,
             "policy": self.policy,
@@ -157,6 +165,7 @@ class Row:
             "intervals": self.intervals
             and {name: [_rounded(x) for x in pair] for name, pair in self.intervals.items()},
             "error_pct": _all_rounded(self.error_pct),
+            **({"ranges_us": ends} if self.ranges_us else {}),
             **({"causes": self._causes()} if causes else {}),
         }
 
@@ -185,6 +194,7 @@ class Result:
     arrivals: Literal["open", "closed"]
     rows: tuple[Row, ...]
     about: Mapping[str, str] = field(default_factory=dict)  # for the table's head, in order
+    holes: tuple[Hole, ...] = ()  # what the recording lacks
     notes: tuple[str, ...] = ()  # what was assumed, one sentence each
 
     @property
@@ -193,12 +203,18 @@ class Result:
         return any(row.causes is not None for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form, version 1. Notes are not data: they are for a person."""
+        """Return the JSON form, version 1. Notes are not data: they are for a person.
+
+        `confidence` and `holes` are there where the recording lacks something.
+        """
+        lacking = [hole.to_dict() for hole in self.holes]
+        trust = {"confidence": confidence(self.holes), "holes": lacking}
         return {
             "version": RESULT_VERSION,
             "trace": self.trace,
             "host": self.host,
             "arrivals": self.arrivals,
+            **(trust if self.holes else {}),
             "rows": [row.to_dict(causes=self.explained) for row in self.rows],
         }
 

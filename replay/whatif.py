@@ -9,22 +9,24 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from itertools import islice
 
-from replay.arrivals import LOADS_BY, offered
+from replay.arrivals import LOADS_BY, Offered, offered
 from replay.describe import assumptions, free_handoffs, head, kept_as_recorded
 from replay.engine import replay_island
+from replay.engine.histogram import Histogram
 from replay.engine.outcome import Outcome
 from replay.errors import PolicyError
 from replay.host import Host, with_nic
 from replay.islands import Island
 from replay.measured import Measurements, measured_policy, measurements, with_error
+from replay.percentiles import latencies
 from replay.placement import lay_out, place
 from replay.places import Places
 from replay.policy import Policy
 from replay.progress import expect, running
-from replay.result import Result, Row
+from replay.result import Numbers, Result, Row
 from replay.scenario import (
     Machine,
     Scenario,
@@ -37,6 +39,8 @@ from replay.service import parse_service, with_service
 from replay.summary import summarise
 from replay.superposition import superposed
 from replay.trace.bundle import Trace, open_trace
+from replay.trace.holes import holes_of
+from replay.uncertainty import bounds_of, ranges
 
 LOAD_RANGE = (0.01, 1000.0)
 ARRIVALS = ("auto", "open", "closed")
@@ -98,22 +102,38 @@ def what_if(
     if load_by == "superposition":
         offer = superposed(offer, load)
     layout = lay_out(trace, queues, indirection)
-    recorded = Machine(costs, place(trace, offer, None, None))
-    changed = recorded
-    if times is not None:
-        changed = Machine(fitted, place(trace, with_service(offer, times), layout, places))
-    elif places or (layout and (layout.queues, len(recorded.placement.names)) != (1, 1)):
-        changed = Machine(fitted, place(trace, offer, layout, places))
-    elif nic is not None:
-        changed = Machine(fitted, recorded.placement)
 
+    def machines(offer: Offered) -> tuple[Machine, Machine]:
+        """Return the machine as recorded, and the one asked for."""
+        recorded = Machine(costs, place(trace, offer, None, None))
+        if times is not None:
+            placement = place(trace, with_service(offer, times), layout, places)
+        elif places or (layout and (layout.queues, len(recorded.placement.names)) != (1, 1)):
+            placement = place(trace, offer, layout, places)
+        elif nic is not None:
+            placement = recorded.placement
+        else:
+            return recorded, recorded
+        return recorded, Machine(fitted, placement)
+
+    recorded, changed = machines(offer)
     truth = measurements(trace, costs, offer)
     as_measured = trace.manifest.get("loop", offer.mode) in (offer.mode, "unknown")
     replayed = scenarios(truth.policy, asked, recorded, changed)
+    bounds = bounds_of(offer)
+    ends = [
+        [
+            latencies(together(islice(found, len(scenario.islands))), truth.client_ns)
+            for scenario in other
+        ]
+        for it in ((bounds.earliest, bounds.latest) if bounds else ())
+        for other in [scenarios(truth.policy, asked, *machines(it))]
+        for found in [replay_all(other, threads)]
+    ]
     outcomes = replay_all(replayed, threads, causes=causes)
     rows = [
-        row
-        for scenario in replayed
+        with_ranges(row, [end[number] for end in ends])
+        for number, scenario in enumerate(replayed)
         for row in present(
             scenario,
             islice(outcomes, len(scenario.islands)),
@@ -127,7 +147,11 @@ def what_if(
         host=costs.name,
         arrivals=offer.mode,
         rows=tuple(rows),
-        about=head(trace, fitted, offer, truth, changed.placement, nic=nic, placed=bool(places)),
+        holes=tuple(holes_of(trace)),
+        about={
+            **head(trace, fitted, offer, truth, changed.placement, nic=nic, placed=bool(places)),
+            **({"bounds": str(bounds)} if bounds else {}),
+        },
         notes=(
             *origin,
             *hooked,
@@ -149,6 +173,18 @@ def replay_all(
     expect(sum(len(island.workload.arrival_ns) for island, _ in jobs))
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         yield from pool.map(lambda job: _replay(*job, causes=causes), jobs)
+
+
+def together(outcomes: Iterable[Outcome]) -> Histogram:
+    """Return the latencies of all islands of a scenario."""
+    return reduce(Outcome.merge, outcomes).latency
+
+
+def with_ranges(row: Row, others: Sequence[Numbers]) -> Row:
+    """Return a replayed row with what its percentiles are at the bounds of the arrivals."""
+    if row.kind == "measured" or row.queue is not None or not others:
+        return row
+    return replace(row, ranges_us=ranges(row.latency_us, *others))
 
 
 def _replay(island: Island, scenario: Scenario, *, causes: bool) -> Outcome:

@@ -63,6 +63,7 @@ def read_recording(path: Path, files: PerfFiles) -> Recording:
         threads=read.threads,
         clock=_clock(header)[1],
         losses=read.losses,
+        cpus=read.cpus or None,
         cut=files.cut,
         facts=_facts(header, read.origin),
         left_out=_left_out(read, formats, lacking),

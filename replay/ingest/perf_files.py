@@ -1,11 +1,9 @@
-"""The bytes of a perf.data recording: a file, a pipe, or the folder of perf record --threads."""
+"""The bytes of a perf.data recording: a file, or the folder of perf record --threads."""
 
 from __future__ import annotations
 
 import mmap
 import os
-import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,25 +69,14 @@ def _parts(path: Path) -> list[Path]:
 
 
 def _bytes(path: Path) -> Bytes:
-    """Map a file; what is none (a pipe) is written to a temporary one first."""
+    """Map a file."""
     try:
         with path.open("rb") as file:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return _mapped(file.fileno())
-            with tempfile.TemporaryFile(prefix="replay-", dir=mapped.folder()) as copy:
-                while part := file.read(mapped.CHUNK):
-                    copy.write(part)
-                copy.flush()
-                return _mapped(copy.fileno())
+            if not os.fstat(file.fileno()).st_size:
+                return np.zeros(0, np.uint8)
+            content = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
     except OSError as error:
         raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
-
-
-def _mapped(file: int) -> Bytes:
-    if not os.fstat(file).st_size:
-        return np.zeros(0, np.uint8)
-    content = mmap.mmap(file, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
-    content.madvise(mmap.MADV_SEQUENTIAL)
     mapped.keep_small(content)
     return np.frombuffer(content, np.uint8)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from replay.ingest import rebuild_summary
 from replay.ingest.ingested import Ingested
+from replay.ingest.rebuild_holes import find_holes
 from replay.ingest.reconstruct import Reconstruction, choose_device, reconstruct
 from replay.ingest.reconstruct_error import interrupt_lag
 from replay.ingest.reconstruct_events import Events, events_table, make_events
@@ -39,14 +40,15 @@ def rebuild(
     )
     chosen, others = choose_device(events.survey, recording.devices, device)
     rebuilt = None if chosen is None else _rebuild(recording, events, chosen, said)
+    missing = find_holes(recording, events)
     tables = {
         "events": events_table(events.columns),
-        "gaps": rebuild_summary.gaps(recording, events),
+        "gaps": rebuild_summary.gaps(recording, events, missing),
     }
     if rebuilt is not None:
         tables |= {"packets": rebuilt.packets, "flows": rebuilt.flows}
-    lost = rebuild_summary.lost_lines(recording, events)
-    manifest = rebuild_summary.manifest(recording, events, rebuilt)
+    lost = rebuild_summary.lost_lines(recording, events, missing)
+    manifest = rebuild_summary.manifest(recording, events, rebuilt, missing)
     return Ingested(
         tables=tables,
         manifest=manifest | {"warnings": lost} | said,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from replay.ingest.rebuild_holes import Holes
 from replay.ingest.reconstruct import Reconstruction
 from replay.ingest.reconstruct_events import Events
 from replay.ingest.reconstruct_points import Point
@@ -23,7 +24,7 @@ _WANTED = (
 )
 
 
-def gaps(read: Recording, events: Events) -> pa.Table:
+def gaps(read: Recording, events: Events, missing: Holes) -> pa.Table:
     """Return what was lost and where the file is cut, as a table of schema GAPS."""
     rows: list[dict[str, Any]] = []
     for loss in read.losses:
@@ -37,10 +38,12 @@ def gaps(read: Recording, events: Events) -> pa.Table:
     if read.cut is not None:
         row = {"start_ns": read.duration - 1, "end_ns": None, "lost": None}
         rows.append({**row, "source": 0, "cause": "cut"})
-    return pa.Table.from_pylist(rows, schema=GAPS)
+    return pa.Table.from_pylist(rows + missing.gaps, schema=GAPS)
 
 
-def manifest(read: Recording, events: Events, rebuilt: Reconstruction | None) -> dict[str, Any]:
+def manifest(
+    read: Recording, events: Events, rebuilt: Reconstruction | None, missing: Holes
+) -> dict[str, Any]:
     """Return what is known of the recording and its host."""
     known: dict[str, Any] = {
         "clock": read.clock,
@@ -49,6 +52,7 @@ def manifest(read: Recording, events: Events, rebuilt: Reconstruction | None) ->
         "devices": read.devices,
         "loop": "unknown",
         "losses": sum(loss.records for loss in read.losses),
+        "holes": [hole.to_dict() for hole in missing.holes],
         **read.facts,
         "recorded_events": recorded_events(read, events, rebuilt),
     }
@@ -119,7 +123,7 @@ def inferred_lines(events: Events, rebuilt: Reconstruction | None) -> list[str]:
     return lines
 
 
-def lost_lines(read: Recording, events: Events) -> list[str]:
+def lost_lines(read: Recording, events: Events, missing: Holes) -> list[str]:
     """Return what is missing."""
     lines = []
     if read.losses:
@@ -130,6 +134,8 @@ def lost_lines(read: Recording, events: Events) -> list[str]:
         )
     if read.cut is not None:
         lines.append(f"cut at {read.cut}: what came before is kept")
+    said = ("the records were lost", "its end is missing")  # above, in more words
+    lines += [str(hole) for hole in missing.holes if hole.cause not in said]
     lines += read.left_out
     if read.clock != CLOCK_MONOTONIC:
         lines.append(

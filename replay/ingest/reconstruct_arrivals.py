@@ -35,7 +35,7 @@ class Arrivals(NamedTuple):
     row: Int64s  # of its receive event
     poll: Int64s  # row of the poll that took it; -1 where the recording ended before
     arrival: Int64s
-    earliest: Int64s  # NULL where no earlier poll was recorded
+    earliest: Int64s  # NULL where no poll was seen to take it: the arrival is not inferred
     latest: Int64s
 
 
@@ -209,13 +209,14 @@ def _place(
     if signal != NULL:
         packet = members[0]
         found.latest[packet] = max(looked, min(signal, found.latest[packet]))
-        begin = min(max(begin, signal - lag), found.latest[packet])
+        begin = min(max(begin, signal - lag, 0), found.latest[packet])
         found.arrival[packet] = begin
         first = 1
     end = found.latest[members[count - 1]]
     for place in range(count):
         packet = members[place]
-        found.earliest[packet] = looked
+        # Before the first look all that is known is that the recording had begun.
+        found.earliest[packet] = max(looked, 0)
         if place >= first and begin != NULL:
             # The mean of the order statistics of independent arrivals between the bounds.
             share = (end - begin) * (place - first + 1) // (count - first + 1)

@@ -38,6 +38,7 @@ class Recording:
     threads: dict[int, str]  # names by thread id; NAPI threads' begin with "napi/"
     clock: str  # as people call it; CLOCK_MONOTONIC lets timers' lengths be told
     losses: list[Loss] = field(default_factory=list)
+    cpus: set[int] | None = None  # that were recorded; None: the recorder does not say
     cut: str | None = None  # where it ends too early ("byte 4711", "line 12"); None: it is whole
     watchdog: int | None = None  # what stands for napi_watchdog() in `other`; None: to be found
     #: Of the manifest: host (hostname, kernel, cpu, cpus), recorded_by, wall_origin_ns, ...

@@ -106,6 +106,9 @@ def columns(rows: Sequence[Row], verbose: bool = False) -> list[Cell]:
     some = ("mean", "p50", "p95", "p99", "p99.9", "max")
     every = ("mean", "p50", "p90", "p95", "p99", "p99.9", "p99.99", "max")
     cells += [_latency(name) for name in (every if verbose else some)]
+    if any(row.ranges_us for row in rows):
+        told = ("p50", "p95", "p99") if verbose else ("p99",)
+        cells += [Cell(f"{name} range", _range(name), left=True) for name in told]
     cells.append(Cell("irqs/s", _rate("irqs")))
     if any(row.irqs_no_work for row in rows):
         cells.append(Cell("no-work/s", _rate("irqs_no_work")))
@@ -146,3 +149,13 @@ def _latency(name: str) -> Cell:
 
 def _cpu(name: str) -> Cell:
     return Cell(f"{name}%", lambda row: share(row.cpu_pct[name]))
+
+
+def _range(name: str) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        if row.ranges_us is None or name not in row.ranges_us:
+            return NOTHING
+        low, high = row.ranges_us[name]
+        return f"{microseconds(low)}..{microseconds(high)}"
+
+    return text
