@@ -8,6 +8,7 @@ import sys
 import typer
 
 from replay.cli.calibrate import calibrate
+from replay.cli.capture import capture
 from replay.cli.convert import convert
 from replay.cli.ingest import ingest
 from replay.cli.inspect import inspect
@@ -22,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (ingest, inspect, calibrate, whatif, policies, convert):
+for command in (capture, ingest, inspect, calibrate, whatif, policies, convert):
     app.command()(command)
 
 

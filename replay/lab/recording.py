@@ -10,26 +10,13 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
+from replay.capture import EPOLL_EVENTS, EVENTS
 from replay.lab import machine, processes
 
 # A ring this large lets perf sleep, off the client's CPU, until the recording is over.
 RING = "128M"
-EVENTS = (
-    "napi:napi_poll",
-    "net:netif_receive_skb",
-    "net:napi_gro_receive_entry",
-    "net:net_dev_start_xmit",
-    "sched:sched_switch",
-    "sched:sched_wakeup",
-    "timer:hrtimer_expire_entry",
-    "timer:hrtimer_start",
-    "irq:softirq_entry",
-    "irq:softirq_exit",
-    "irq:irq_handler_entry",
-    "irq:irq_handler_exit",
-)
 # Only of the server: the polling client would flood the recording and disturb every tail.
-EVENTS_OF_THE_WORKER = ("syscalls:sys_enter_epoll_wait", "syscalls:sys_exit_epoll_wait")
+EVENTS_OF_THE_WORKER = EPOLL_EVENTS
 ANSWERS_WITHIN_S = 10
 WRITES_WITHIN_S = 60
 
