@@ -167,7 +167,11 @@ def _ask_napi(taken: _Taken, interface: str) -> None:
 def _count(taken: _Taken, interface: str, when: str) -> None:
     """Keep the counters of interrupts and of the device, each with the time."""
     now = f"{time.time():.9f}\n"
-    taken.keep(f"interrupts.{when}", now + Path("/proc/interrupts").read_text())
+    interrupts = Path("/proc/interrupts").read_text()
+    if interface in interrupts or any(it.name == "napi.json" for it in taken.files):
+        taken.keep(f"interrupts.{when}", now + interrupts)
+    elif when == "before":
+        taken.missing.append(f"counts of interrupts: /proc/interrupts names none after {interface}")
     if shutil.which("ethtool") is None:
         return
     said = subprocess.run(["ethtool", "-S", interface], capture_output=True, text=True)
