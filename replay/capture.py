@@ -100,7 +100,8 @@ def capture(
 
 def perf_command(path: Path, cpus: int) -> list[str]:
     """Return the perf record that a replay needs, but for what it runs."""
-    ring = min(RING_MB, max(1, 1 << (ALL_RINGS_MB // cpus).bit_length() - 1))
+    each = max(1, ALL_RINGS_MB // cpus)
+    ring = min(RING_MB, 1 << each.bit_length() - 1)  # a power of two, as perf wants it
     words = ["perf", "record", "-a", "-m", f"{ring}M", "-k", "CLOCK_MONOTONIC", "-o", str(path)]
     for event in (*EVENTS, *EPOLL_EVENTS):
         words += ["-e", event]
