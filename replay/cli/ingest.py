@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -20,9 +21,10 @@ def ingest(
     source: Annotated[
         list[Path],
         typer.Argument(
-            help="perf.data, pcap or pcapng, or a bundle to add to; beside it results of mutilate,"
-            " wrk, wrk2, memtier, /proc/interrupts and ethtool -S before and after, ethtool -c -g"
-            " -l -x -i, napi-get. Told apart by content, not by name."
+            help="perf.data, pcap or pcapng, also compressed, - for standard input, or a bundle to"
+            " add to; beside it results of mutilate, wrk, wrk2, memtier, /proc/interrupts and"
+            " ethtool -S before and after, ethtool -c -g -l -x -i, napi-get. Told apart by"
+            " content, not by name."
         ),
     ],
     output: Annotated[
@@ -99,6 +101,7 @@ def ingest(
     """Read a recording into a bundle, and say what was found, inferred and lost."""
     from replay.ingest.ingest import ingest as read
     from replay.layout import hash_entries
+    from replay.progress import shown
 
     key = None
     if anonymize or anonymize_key:
@@ -106,15 +109,22 @@ def ingest(
 
         key = read_key(anonymize_key) if anonymize_key else new_key()
     codec = compress and compress.value
-    summary = read(
-        source,
-        output,
-        server=server,
-        device=device,
-        policy=policy,
-        outcomes=outcome or (),
-        compress=codec,
-        anonymize=key,
-        rss=hash_entries(rss_key, rss_transform, rss_inner),
-    )
+    signal.signal(signal.SIGTERM, _end)
+    with shown():
+        summary = read(
+            source,
+            output,
+            server=server,
+            device=device,
+            policy=policy,
+            outcomes=outcome or (),
+            compress=codec,
+            anonymize=key,
+            rss=hash_entries(rss_key, rss_transform, rss_inner),
+        )
     typer.echo(summary)
+
+
+def _end(number: int, _: object) -> None:
+    """End in order, as an interrupt does: nothing half-written is left."""
+    raise SystemExit(128 + number)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from replay.engine.accelerate import COMPILER
 from replay.ingest.flow_state import (
     NONE,
     end_turns,
@@ -34,6 +35,7 @@ from replay.ingest.packet import read_headers
 from replay.ingest.records import BLOCK, LAST_OF_TURN, ROWS, Capture, Columns, Int64s
 from replay.ingest.spool import Spool
 from replay.ingest.times import Clock
+from replay.mapped import forget_code
 from replay.trace.schema import PacketStatus
 
 #: Batches on their way: one is filled, one is emptied, one waits.
@@ -119,19 +121,22 @@ def decode_capture(capture: Capture, spool: Spool, done: Callable[[], None]) -> 
     decoded = Decoded(spool)
     free = [new_batch() for _ in range(_BATCHES)]
     busy: deque[tuple[Batch, Future[None]]] = deque()
-    rows = 0
+    rows, most = 0, 0  # a short batch first: it loads all functions of this pass
     batch = free.pop()
     with ThreadPoolExecutor(1) as other:
         for block, filled in capture.blocks():
             links = np.array([it.link for it in capture.findings.interfaces] or [0], dtype=np.int64)
-            if rows + filled > ROWS:
+            if rows and rows + filled > most:
                 busy.append((batch, other.submit(decoded.add, batch.part(0, rows))))
                 rows = 0
-                if free:
-                    batch = free.pop()
-                else:
+                if not most or not free:
                     batch, before = busy.popleft()
                     before.result()
+                else:
+                    batch = free.pop()
+                if not most:
+                    forget_code(COMPILER)
+                    most = ROWS
                 done()
             here = batch.part(rows, rows + filled)
             read_headers(

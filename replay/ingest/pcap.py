@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from replay import progress
+from replay.engine.accelerate import COMPILER
 from replay.errors import TraceError
 from replay.ingest import capture_summary as summary
 from replay.ingest.capture_tables import flows_table, gaps_table, packets_batch, packets_schema
@@ -39,6 +40,7 @@ from replay.ingest.sniff import sniff_stream
 from replay.ingest.spool import Spool
 from replay.ingest.stream import Stream
 from replay.ingest.window import Window
+from replay.mapped import forget_code
 from replay.trace.bundle import Manifest, Trace, table_writer, write_table
 
 _CAPTURES: dict[str, Callable[[Window, str], Capture]] = {
@@ -145,6 +147,8 @@ def _write_packets(
             part = messages.part(len(rows.columns.time))
             follower.follow(rows.columns, decoded.state, part)
             busy.append((messages, other.submit(write, rows, part)))
+            if not done:
+                forget_code(COMPILER)
             done += len(part.kind)
             progress.step("writing", done, clock.packets)
         for _, before in busy:

@@ -47,11 +47,14 @@ class Spool:
         self.starts.append(self.rows)
         self.rows += len(columns[0])
         self._places.append(self._size)
-        for column in columns:
-            view = column.view(np.uint8).data
-            self._size += len(view)
-            while len(view):
-                view = view[os.write(self._file.fileno(), view) :]
+        views = [column.view(np.uint8).data for column in columns]
+        size = sum(len(view) for view in views)
+        written = os.writev(self._file.fileno(), views) if size else 0
+        if written < size:  # the disk is full, or nearly: the next write says why
+            rest = memoryview(b"".join(views))[written:]
+            while len(rest):
+                rest = rest[os.write(self._file.fileno(), rest) :]
+        self._size += size
 
     def rows_of(self, number: int) -> int:
         """Return the rows of a batch."""

@@ -5,6 +5,8 @@ A bundle is complete or absent: it is written under a temporary name beside its 
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import json
 import os
 import shutil
@@ -112,6 +114,7 @@ def open_trace(path: str | os.PathLike[str]) -> Trace:
 def bundle_writer(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield an empty folder to fill; on success it becomes the bundle at `path`, else it vanishes.
 
+    The folder is hidden and stands beside `path`. One that a killed process left there is removed.
     Raises TraceError where something is in the way, or the disk is full.
     """
     place = Path(path)
@@ -119,8 +122,12 @@ def bundle_writer(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise TraceError(f"{place}: already exists; name another bundle or remove it")
     if not place.parent.is_dir():
         raise TraceError(f"{place}: the folder {place.parent} does not exist")
+    prefix = f".{place.name}.unfinished-"
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        for left in place.parent.glob(f"{glob.escape(prefix)}*"):
+            _remove_unlocked(left)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place.parent))
+        lock = _lock(folder)
     except OSError as error:
         raise TraceError(f"{place}: cannot be written: {error.strerror}") from None
     try:
@@ -131,6 +138,28 @@ def bundle_writer(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise TraceError(f"{place}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """Lock a folder for as long as the descriptor that is returned stays open."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _remove_unlocked(folder: Path) -> None:
+    """Remove a folder that no process holds."""
+    try:
+        lock = _lock(folder)
+    except OSError:  # it is being written, or not ours
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(lock)
 
 
 def write_table(folder: Path, name: str, table: pa.Table, compress: str | None = None) -> None:
