@@ -9,6 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
+from replay.errors import ReplayError
 from replay.lab import machine, system
 from replay.lab.services import Service
 
@@ -23,7 +24,7 @@ DEBIAN_PACKAGES = {
 TRACING = Path("/sys/kernel/tracing")
 
 
-class UnfitError(Exception):
+class UnfitError(ReplayError):
     """This machine cannot run the bench; the message says what it lacks."""
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from replay.errors import PolicyError, nearest
 from replay.lab.network import SERVER_ADDRESS
+from replay.units import MICROSECOND
 
 _VALUE = b"0123456789abcdef" * 2
 
 #: What one request of our own server takes, ns, where nobody says.
 KNOWN_SERVICE_NS = 8_000
+_LONGEST_US = 10_000
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,19 @@ SERVICES: dict[str, Service] = {
 }
 
 
-def service_named(name: str) -> Service:
-    """Return the server of that name. Raises PolicyError where there is none."""
+def service_of(name: str, service_us: float | None = None) -> Service:
+    """Return the server of that name; our own takes `service_us` for each request.
+
+    Raises PolicyError where there is none, or the time is not its own to choose.
+    """
     if name not in SERVICES:
         raise PolicyError(
             f"server {name!r} is none of {', '.join(SERVICES)}{nearest(name, SERVICES)}"
         )
-    return SERVICES[name]
+    if service_us is None:
+        return SERVICES[name]
+    if name != "known":
+        raise PolicyError(f"server {name!r} takes the time it takes: service-us is for known")
+    if not 0 <= service_us <= _LONGEST_US:
+        raise PolicyError(f"service-us = {service_us:g} is outside 0 to {_LONGEST_US} us")
+    return known(round(service_us * MICROSECOND))

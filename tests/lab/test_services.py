@@ -14,7 +14,7 @@ from replay.errors import PolicyError
 from replay.lab.known_server import ANSWER, QUESTION
 from replay.lab.policies import POLICIES, on_the_bench
 from replay.lab.requests import poisson
-from replay.lab.services import SERVICES, known, service_named
+from replay.lab.services import SERVICES, known, service_of
 
 
 def test_policies_are_those_of_the_package_but_for_the_blocking_server() -> None:
@@ -33,10 +33,10 @@ def test_what_the_bench_cannot_set_is_refused(name: str) -> None:
 
 def test_servers_by_name(tmp_path: Path) -> None:
     for name, service in SERVICES.items():
-        assert service_named(name) is service
+        assert service_of(name) is service
         assert service.command(tmp_path)[0] == service.program
     with pytest.raises(PolicyError, match="none of memcached, redis, nginx, known"):
-        service_named("apache")
+        service_of("apache")
 
 
 def test_our_own_server_takes_the_time_that_was_asked_for() -> None:

@@ -1,0 +1,1 @@
+"""Backtests: predictions beside measurements that the model did not see."""

@@ -1,0 +1,52 @@
+"""`replay backtest lab`: predictions against this machine's own kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def lab(
+    server: Annotated[
+        str, typer.Option(metavar="NAME", help="memcached, redis, nginx, or known: our own.")
+    ] = "memcached",
+    service_us: Annotated[
+        float | None,
+        typer.Option(metavar="US", help="What a request of our own server takes; default 8."),
+    ] = None,
+    rates: Annotated[
+        str | None, typer.Option(metavar="N,...", help="Requests/s; default 10000,30000,60000.")
+    ] = None,
+    policies: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Default those of the benchmark.")
+    ] = None,
+    busy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The busy-polling run to calibrate on.")
+    ] = None,
+    repetitions: Annotated[int | None, typer.Option(help="Of every cell; default 7.")] = None,
+    window: Annotated[
+        float | None, typer.Option(metavar="S", help="Measured seconds a run; default 2.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides all arrivals and orders.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep the recording and its bundle.")
+    ] = None,
+) -> None:
+    """As root, kernel 6.13 or newer: record base, predict every other policy, then measure them."""
+    from replay.backtest.lab import lab as run
+    from replay.backtest.lab import plan_of
+    from replay.lab.services import service_of
+    from replay.report.lab import lab_table
+
+    plan = plan_of(
+        rates=rates,
+        policies=policies,
+        busy=busy,
+        repetitions=repetitions,
+        window_s=window,
+        seed=seed,
+    )
+    found = run(service_of(server, service_us), plan, lambda said: typer.echo(said, err=True), keep)
+    typer.echo(lab_table(found), nl=False)

@@ -1,0 +1,86 @@
+"""A backtest on the bench as text: predicted, measured and spread, and what it adds up to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from replay.backtest.judge import METRICS, ORDERED, Compared, Judged, orders
+from replay.backtest.lab import Backtest
+from replay.report.align import aligned
+from replay.report.cells import NOTHING, short, signed
+
+_HEADS = {
+    "irqs": "irqs/s",
+    "timers": "timers/s",
+    "polls_empty": "empty/s",
+    "busy_polls": "busy/s",
+    "epoll_returns": "epolls/s",
+    "cpu_busy": "cpu%",
+    "latency_p50": "p50",
+    "latency_p95": "p95",
+    "latency_p99": "p99",
+}
+
+
+def lab_table(result: Backtest) -> str:
+    """Return a table a load, each figure as predicted/measured[quartiles], and a summary.
+
+    A figure beyond its goal and beyond the quartiles has a `!`, what the calibration saw a `*`.
+    """
+    text = f"# server    {result.server}\n# machine   {result.kernel}\n"
+    text += "# figures   predicted/measured[middle half], ! beyond the goal; latencies µs\n"
+    text += "# *         the calibration saw it\n"
+    for rate in sorted({cell.rate for cell in result.cells}):
+        cells = [cell for cell in result.cells if cell.rate == rate]
+        lines = [["policy", "verdict", *_HEADS.values()]]
+        lines += [_line(cell) for cell in cells]
+        text += f"\n# {rate:,.0f} requests/s\n{aligned(lines, [True] * len(lines[0]))}"
+    return text + "\n# What it adds up to, over the predictions\n" + _summary(result.cells)
+
+
+def _line(cell: Compared) -> list[str]:
+    words = {True: "saturated", False: "ok"}
+    verdict = words[cell.saturated]
+    if cell.saturated != cell.predicted_saturated:
+        verdict = f"{words[cell.predicted_saturated]}/{verdict}!"
+    figures = [_figure(cell.judged.get(metric)) for metric in METRICS]
+    return [cell.policy + "*" * cell.seen, verdict, *figures]
+
+
+def _figure(judged: Judged | None) -> str:
+    if judged is None:
+        return NOTHING
+    measured = judged.measured
+    spread = f"[{short(measured.q1)}-{short(measured.q3)}]"
+    return f"{short(judged.predicted)}/{short(measured.median)}{spread}{'' if judged.good else '!'}"
+
+
+def _summary(cells: Sequence[Compared]) -> str:
+    lines = [["metric", "goal", "within", "of", "median error", "largest"]]
+    predicted = [cell for cell in cells if not cell.seen]
+    for metric, goal in METRICS.items():
+        found = [cell.judged[metric] for cell in predicted if metric in cell.judged]
+        errors = [abs(it.error) for it in found if it.error is not None and not _nothing(it)]
+        lines.append(
+            [
+                _HEADS[metric],
+                f"{100 * goal:.0f}%",
+                str(sum(it.good for it in found)),
+                str(len(found)),
+                signed(100 * median(errors)) if errors else NOTHING,
+                signed(100 * max(errors)) if errors else NOTHING,
+            ]
+        )
+    text = aligned(lines, [True, False, False, False, False, False])
+    right = sum(cell.saturated == cell.predicted_saturated for cell in predicted)
+    text += f"saturation: right in {right} of {len(predicted)} cells\n"
+    for metric in ORDERED:
+        good, pairs = orders(cells, metric)
+        text += f"order by {_HEADS[metric]}: right in {good} of {pairs} pairs of policies\n"
+    return text
+
+
+def _nothing(judged: Judged) -> bool:
+    """Whether both sides are next to nothing: their error says nothing."""
+    return judged.good and max(judged.predicted, judged.measured.median) < 100
