@@ -195,6 +195,24 @@ def _prefetch() -> Any:
 prefetch = _prefetch()
 
 
+def _trailing_zeros() -> Any:
+    """Return a function value -> number of zero bits below its lowest one; value is not 0."""
+
+    def typed(typing: Any, value: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
+
+        return types.int64(types.int64), build
+
+    def interpreted(value: int) -> int:
+        return (int(value) & -int(value)).bit_length() - 1
+
+    return interpreted if settings.DISABLE_JIT else intrinsic(typed)
+
+
+trailing_zeros = _trailing_zeros()
+
+
 def array_at(dtype: Any) -> Any:
     """Return a function (address, count) -> array of memory that somebody else keeps alive."""
     item = numba.from_dtype(np.dtype(dtype))

@@ -141,23 +141,26 @@ def _writer(
     if server is not None and kind not in CAPTURES:
         raise TraceError(f"{path}: --server is for packet captures; this is {kind}")
     if device is not None and kind in CAPTURES and not attached:
-        raise TraceError(f"{path}: --device is for perf.data; this is a packet capture")
+        raise TraceError(f"{path}: --device is for kernel events; this is a packet capture")
     if kind == BUNDLE:
         if not changed:
             raise TraceError(f"{path}: is a bundle already; name what to add to it")
         return _bundle_writer(path, compress)
     if kind in CAPTURES and stream is not None:
         return _capture_writer(stream, server, compress)
-    return _perf_writer(path, stream, device, compress)
+    return _events_writer(source, device, compress)
 
 
-def _perf_writer(
-    path: Path, stream: Stream | None, device: str | None, compress: str | None
-) -> Writer:
-    """Return what reads perf.data and writes its tables."""
-    from replay.ingest.perf import read_perf  # here: each format pays for its own imports only
+def _events_writer(source: _Source, device: str | None, compress: str | None) -> Writer:
+    """Return what reads a recording of kernel events and writes its tables."""
+    path, kind, stream = source
+    # Here: each format pays for its own imports only.
+    from replay.ingest.perf import read_perf
+    from replay.ingest.recordings import read_kernel_events
 
-    if stream is None or stream.is_file:
+    if kind != "perf" and stream is not None:
+        read = read_kernel_events(stream, kind, device=device)
+    elif stream is None or stream.is_file:
         read = read_perf(path, device=device)
     else:
         with stream.as_file() as file:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_inline
+from replay.engine.accelerate import jit_inline, trailing_zeros
 
 Bytes = npt.NDArray[np.uint8]
 
 
 @jit_inline
 def load8(data: Bytes, at: int) -> int:
-    """Return the byte at `at`, wide enough to compute with."""
-    return np.int64(data[at])  # type: ignore[return-value]
+    """Return the byte at `at`, from 0 on, wide enough to compute with."""
+    # A signed index may count from the array's end; without that, LLVM joins neighbouring loads.
+    return np.int64(data[np.uint64(at)])  # type: ignore[return-value]
 
 
 @jit_inline
@@ -62,3 +63,22 @@ def load(data: Bytes, at: int, size: int, signed: int) -> int:
         return value - (1 << 16) if signed and value >= 1 << 15 else value
     value = load8(data, at)
     return value - (1 << 8) if signed and value >= 1 << 7 else value
+
+
+_ONES = 0x01010101010101  # seven bytes: what is computed with them never overflows
+_SEVENS = 0x7F * _ONES
+
+
+@jit_inline
+def find8(data: Bytes, at: int, end: int, byte: int) -> int:
+    """Return where `byte` stands first from `at` on; `end` where it does not.
+
+    Seven bytes beyond `end` may be read.
+    """
+    while at < end:
+        other = (load64(data, at) & 0xFF * _ONES) ^ byte * _ONES
+        equal = ~(((other & _SEVENS) + _SEVENS) | other | _SEVENS) & 0x80 * _ONES
+        if equal != 0:
+            return min(at + (int(trailing_zeros(equal)) >> 3), end)
+        at += 7
+    return end

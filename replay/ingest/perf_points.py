@@ -18,7 +18,7 @@ from replay.ingest.perf_samples import Layouts
 from replay.ingest.perf_stream import Block, Stream
 from replay.ingest.perf_turn import turn_bodies
 from replay.ingest.perf_walk import COMM, ID_INDEX, LOST, LOST_SAMPLES, Tally, read_samples
-from replay.ingest.points_order import BLOCK
+from replay.ingest.points_order import BLOCK, LONGEST, count_from_first
 from replay.ingest.reconstruct_points import Points
 from replay.ingest.recording import Loss
 from replay.ingest.tracepoint_decode import Names
@@ -27,7 +27,6 @@ from replay.ingest.tracepoints import Slots
 Int64s = npt.NDArray[np.int64]
 
 _OTHERS = 1 << 12
-_LONGEST_TRACE = 1 << 50  # ns: 13 days; leaves room to multiply
 _STEP = 1 << 25  # bytes of records between two looks at memory
 
 
@@ -160,16 +159,12 @@ def _cpus(data: Bytes, at: int, size: int) -> set[int]:
 
 def _from_zero(path: Path, found: PerfPoints) -> None:
     """Count times from the first point's on."""
-    times = found.points.time
-    if not len(times):
+    if not len(found.points.time):
         return
-    begins, ends = np.append(0, found.runs), np.append(found.runs, len(times))
-    origin, last = int(times[begins].min()), int(times[ends - 1].max())
-    if last - origin > _LONGEST_TRACE:
+    origin, last = count_from_first(found.points, found.runs)
+    if last - origin > LONGEST:
         raise TraceError(f"{path}: its samples' times, {origin} to {last} ns, are damaged")
-    for part in mapped.chunks(len(times)):
-        times[part] -= origin
-    within = range(origin, origin + _LONGEST_TRACE)
+    within = range(origin, origin + LONGEST)
     found.origin = origin
     found.losses = [
         replace(loss, time=loss.time - origin if loss.time in within else 0)

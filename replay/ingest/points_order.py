@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from replay import mapped
 from replay.engine.accelerate import jit_in_place, jit_inline
 from replay.ingest.reconstruct_points import Points
 
@@ -19,6 +20,23 @@ Int64s = npt.NDArray[np.int64]
 
 #: Points of a block: all its columns lie in the processor's cache.
 BLOCK = 1 << 14
+
+
+#: ns: 13 days; leaves room to multiply.
+LONGEST = 1 << 50
+
+
+def count_from_first(points: Points, runs: Int64s) -> tuple[int, int]:
+    """Count times from the earliest on, unless they span more than LONGEST.
+
+    runs: as for `in_order`. Returns the earliest and the latest, as they were.
+    """
+    begins, ends = np.append(0, runs), np.append(runs, len(points.time))
+    first, last = int(points.time[begins].min()), int(points.time[ends - 1].max())
+    if last - first <= LONGEST:
+        for part in mapped.chunks(len(points.time)):
+            points.time[part] -= first
+    return first, last
 
 
 def in_order(points: Points, runs: Int64s | None = None) -> Iterator[Points]:

@@ -12,7 +12,7 @@ from replay import mapped
 from replay.ingest.column_files import ColumnFiles
 from replay.ingest.points_order import BLOCK, in_order
 from replay.ingest.reconstruct_events_numba import end_all, find_events
-from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, Points
+from replay.ingest.reconstruct_points import NO_CPU, NO_DEVICE, NO_TID, NULL, Point, Points
 from replay.ingest.reconstruct_state import (
     NO_BUDGET,
     NO_CAUSE,
@@ -105,6 +105,7 @@ def make_events(
         lasts, caused = one[one[:, 1] >= 0], one[one[:, 1] < 0]
         columns.duration[lasts[:, 0]] = lasts[:, 1]
         columns.cause[caused[:, 0]] = caused[:, 2]
+    _forget_without_cpu(columns)
     # Ids begin above the number of CPUs, so places never look like one of them.
     names = np.where(napis.id > 0, napis.id, np.arange(len(seen.napis)))
     called = np.append(names, NO_NAPI)
@@ -122,6 +123,8 @@ _ZERO_AT_FIRST = ("softirq_cause", "irq_seen", "raised", "gro_napi")
 def events_table(columns: Columns) -> pa.Table:
     """Return the events as a table of schema EVENTS."""
     none = {
+        "cpu": columns.cpu == NO_CPU,
+        "tid": columns.tid == NO_TID,
         "device": columns.device == NO_DEVICE,
         "napi": columns.napi == NO_NAPI,
         "value": columns.value == NULL,
@@ -140,7 +143,7 @@ def events_table(columns: Columns) -> pa.Table:
 def table_columns(table: pa.Table) -> Columns:
     """Return an events table's columns; without `detail`, which a bundle does not hold."""
     none = {"device": NO_DEVICE, "napi": NO_NAPI, "value": NULL, "budget": NO_BUDGET}
-    none |= {"cause": NO_CAUSE, "duration_ns": NO_DURATION, "tid": 0}
+    none |= {"cause": NO_CAUSE, "duration_ns": NO_DURATION, "tid": NO_TID, "cpu": NO_CPU}
     wide = {"napi": pa.int64()}
     columns = {}
     for field in EVENTS:
@@ -160,6 +163,14 @@ def arrow_array(
     if missing is not None and missing.any():
         validity = pa.py_buffer(np.packbits(~missing, bitorder="little"))
     return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(values)])
+
+
+def _forget_without_cpu(columns: Columns) -> None:
+    """Forget what was concluded from the order of events on one CPU where it is not known."""
+    for part in mapped.chunks(len(columns.cpu)):
+        unknown = columns.cpu[part] == NO_CPU
+        columns.cause[part][unknown] = NO_CAUSE
+        columns.duration[part][unknown] = NO_DURATION
 
 
 def _sent_by(seen: Survey) -> npt.NDArray[np.uint8]:

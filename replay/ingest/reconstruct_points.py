@@ -11,6 +11,9 @@ import numpy.typing as npt
 #: No value: the tracepoint has none, or the recorder left it out.
 NULL = -(1 << 63)
 NO_DEVICE = 0xFFFF
+#: What stands for a CPU or a thread that the recorder does not name: one more than there can be.
+NO_CPU = 0xFFFF
+NO_TID = (1 << 22) + 1
 
 
 class Point(IntEnum):
@@ -40,10 +43,10 @@ class Points(NamedTuple):
     """One entry a tracepoint that fired, sorted by time."""
 
     time: npt.NDArray[np.int64]  # ns since the trace's start
-    cpu: npt.NDArray[np.int32]
+    cpu: npt.NDArray[np.int32]  # NO_CPU
     kind: npt.NDArray[np.uint8]  # Point
     device: npt.NDArray[np.uint16]  # index into the names of devices; NO_DEVICE
-    tid: npt.NDArray[np.int32]  # the thread in whose context it fired; 0: the idle task
+    tid: npt.NDArray[np.int32]  # the thread in whose context it fired; 0: the idle task; NO_TID
     object: npt.NDArray[np.int64]
     value: npt.NDArray[np.int64]
     other: npt.NDArray[np.int64]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from replay.errors import TraceError
@@ -18,11 +19,20 @@ PCAP_MAGICS = frozenset(
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 PERF_MAGICS = (b"PERFILE2", b"2ELIFREP")
 
-#: What else a source may be.
+#: What else a source may be; TEXT is that of perf script, ftrace or trace-cmd report.
 CAPTURES = ("pcap", "pcapng")
-BUNDLE, ATTACHMENT = "bundle", "attachment"
+BUNDLE, ATTACHMENT, TEXT = "bundle", "attachment", "text"
 
-_READ = "pcap, pcapng or perf.data"
+_READ = "pcap, pcapng, perf.data or text of kernel events"
+_MAGIC = 24  # bytes by which other formats are told
+_HEAD = 1 << 18  # bytes in which a text's first event must stand
+#: A line of an event: its time, which ends in a colon, and its name, which does or takes arguments;
+#: babeltrace2's stands behind the time and what has passed since the line before.
+_EVENT = re.compile(
+    rb"^(?:[^\n]{0,80}[ \t\]])?\d{1,10}\.\d{1,9}: +(?:\d+ +)?[\w:./-]{1,64}(?::(?:\s|$)|\()"
+    rb"|^\[\d{1,10}\.\d{9}\] \(\+[^)\n]{1,30}\) [^\n]{1,100}: \{",
+    re.MULTILINE,
+)
 _FOREIGN = {
     b"\x04\x22\x4d\x18": "lz4, which is not read; decompress it first (unlz4)",
     b"\x17\x08\x44tracing": "a trace-cmd trace.dat, which is not read yet",
@@ -31,7 +41,7 @@ _FOREIGN = {
 
 
 def sniff(path: str | os.PathLike[str]) -> str:
-    """Return `pcap`, `pcapng` or `perf` for the file at `path`, or `bundle` or `attachment`.
+    """Return `pcap`, `pcapng`, `perf` or `text` for the file at `path`, `bundle` or `attachment`.
 
     An attachment may stand beside a recording; see replay.ingest.attachments. Files may be
     compressed.
@@ -64,7 +74,7 @@ def sniff_folder(place: Path) -> str:
 
 def sniff_stream(stream: Stream) -> str:
     """Return what `sniff` does for a stream at its start, which stays there."""
-    head = stream.peek()[:24]
+    head = stream.peek()[:_MAGIC]
     if not head:
         raise TraceError(f"{stream.name}: is empty; {_READ} is expected")
     if head[:4] in PCAP_MAGICS:
@@ -73,6 +83,8 @@ def sniff_stream(stream: Stream) -> str:
         return "pcapng"
     if head[:8] in PERF_MAGICS:
         return "perf"
+    if _is_text(head) and _EVENT.search(stream.peek(_HEAD)):
+        return TEXT
     if _is_text(head) and stream.is_file:
         from replay.ingest.attachments import is_attachment  # here: recordings do not pay for it
 

@@ -85,11 +85,12 @@ class Stream:
         """Whether the source is a file that holds what is in the stream."""
         return self.size is not None and self.compression is None and self.path.is_file()
 
-    def peek(self) -> bytes:
-        """Return the first unpacked bytes, at least 64 where there are as many; reads nothing."""
+    def peek(self, least: int = _HEAD) -> bytes:
+        """Return the first unpacked bytes, so many at least where there are as many."""
         if self._decoder is None:
+            self._ahead = self._read_ahead(least)
             return self._ahead
-        while len(self._plain) < _HEAD:
+        while len(self._plain) < least:
             more = self._unpack(_PIECE)
             if not more:
                 break

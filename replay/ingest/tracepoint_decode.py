@@ -9,14 +9,16 @@ import numpy.typing as npt
 
 from replay.engine.accelerate import jit_inline
 from replay.ingest.little_endian import Bytes, load, load8, load32
-from replay.ingest.reconstruct_points import (
-    FLOW_HASH_BIT,
-    HEADER_SHIFT,
-    NO_DEVICE,
-    NULL,
-    PROTOCOL_SHIFT,
-    Point,
-    Points,
+from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, Points
+from replay.ingest.tracepoint_values import (
+    ETHERNET_HEADER,
+    HIGHEST_CPU,
+    HIGHEST_TID,
+    MOST_DEVICES,
+    MOST_THREADS,
+    device_number,
+    link_header,
+    packet_detail,
 )
 from replay.ingest.tracepoints import (
     COMM,
@@ -37,11 +39,6 @@ from replay.ingest.tracepoints import (
 
 Int64s = npt.NDArray[np.int64]
 
-ETHERNET_HEADER = 14
-MOST_DEVICES = 4096  # fewer than NO_DEVICE
-MOST_THREADS = 1 << 16  # whose names are kept
-HIGHEST_TID = 1 << 22  # PID_MAX_LIMIT
-HIGHEST_CPU = 0xFFFF
 LATEST = 1 << 62  # ns: later times have no differences
 
 #: What can be wrong with a sample.
@@ -112,11 +109,17 @@ def decode(
             return MANY_DEVICES
     value = _field(data, raw, table, VALUE)
     other = _field(data, raw, table, OTHER)
+    if kind in (_GRO, _XMIT):
+        other = packet_detail(
+            _field(data, raw, table, PROTOCOL),
+            _field(data, raw, table, HASH),
+            _field(data, raw, table, HASH_IS_FLOW),
+            _field(data, raw, table, NETWORK),
+            _field(data, raw, table, TRANSPORT),
+            _field(data, raw, table, TRANSPORT_VALID),
+        )
     if kind == _GRO:
-        other = _detail(data, raw, table)
-        value += _link_header(data, raw, table)
-    elif kind == _XMIT:
-        other = _detail(data, raw, table)
+        value += link_header(_field(data, raw, table, MAC), _field(data, raw, table, MAC_VALID))
     elif kind == _RECEIVE:
         # skb->len without the link's header, which eth_type_trans() has taken off.
         value += ETHERNET_HEADER
@@ -151,32 +154,6 @@ def _field(data: Bytes, raw: int, table: Int64s, role: int) -> int:
 
 
 @jit_inline
-def _detail(data: Bytes, raw: int, table: Int64s) -> int:
-    """Pack what is known of a packet; see reconstruct_points.detail."""
-    packed = 0
-    if table[PROTOCOL, 0] >= 0:
-        packed |= (_field(data, raw, table, PROTOCOL) & 0xFFFF) << PROTOCOL_SHIFT
-    hashed = table[HASH, 0] >= 0 and table[HASH_IS_FLOW, 0] >= 0
-    if hashed and _field(data, raw, table, HASH_IS_FLOW) != 0:
-        packed |= 1 << FLOW_HASH_BIT | _field(data, raw, table, HASH) & 0xFFFFFFFF
-    if table[NETWORK, 0] >= 0 and table[TRANSPORT, 0] >= 0 and table[TRANSPORT_VALID, 0] >= 0:
-        header = _field(data, raw, table, TRANSPORT) - _field(data, raw, table, NETWORK)
-        if _field(data, raw, table, TRANSPORT_VALID) != 0 and 0 < header < 256:
-            packed |= header << HEADER_SHIFT
-    return packed
-
-
-@jit_inline
-def _link_header(data: Bytes, raw: int, table: Int64s) -> int:
-    """Return the length of a received packet's link header, which skb->len leaves out."""
-    if table[MAC, 0] >= 0 and table[MAC_VALID, 0] >= 0:
-        before = -_field(data, raw, table, MAC)
-        if _field(data, raw, table, MAC_VALID) != 0 and 0 <= before < 256:
-            return before
-    return ETHERNET_HEADER
-
-
-@jit_inline
 def _device(data: Bytes, raw: int, size: int, table: Int64s, names: Names) -> int:
     """Return the number of the device named in a sample, new names added; -1: damaged.
 
@@ -201,14 +178,4 @@ def _device(data: Bytes, raw: int, size: int, table: Int64s, names: Names) -> in
             first |= byte << (8 * position)
         else:
             second |= byte << (8 * (position - 8))
-    if first & 0xFF == 0x28:  # "("
-        return NO_DEVICE
-    found: int = names.found[0]
-    for known in range(found):
-        if names.devices[known, 0] == first and names.devices[known, 1] == second:
-            return known
-    if found < MOST_DEVICES:
-        names.devices[found, 0] = first
-        names.devices[found, 1] = second
-        names.found[0] = found + 1
-    return found
+    return device_number(names.devices, names.found, first, second)

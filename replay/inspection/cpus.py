@@ -19,7 +19,7 @@ def cpus(trace: Trace) -> list[Section]:
     if not duration or not trace.events.num_rows:
         return []
     columns = ["kind", "cpu", "tid", "cause", "duration_ns"]
-    events = pl.DataFrame(trace.events.select(columns))
+    events = pl.DataFrame(trace.events.select(columns)).filter(pl.col("cpu").is_not_null())
     took = pl.col("duration_ns").fill_null(0)
     kind = pl.col("kind")
     polling = (

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 #: A bundle of another major version is refused; of another minor version, read.
 FORMAT_MAJOR: Final = 1
-FORMAT_MINOR: Final = 2  # 1: columns without a value are left out; 2: the ends of tunnels
+#: 1: columns without a value are left out; 2: the ends of tunnels; 3: an event's CPU may lack.
+FORMAT_MINOR: Final = 3
 
 
 class PacketKind(IntEnum):
@@ -110,7 +111,7 @@ FLOWS: Final = pa.schema(
 EVENTS: Final = pa.schema(
     [
         pa.field("time_ns", pa.int64(), nullable=False),  # sorted
-        pa.field("cpu", pa.uint16(), nullable=False),
+        pa.field("cpu", pa.uint16()),  # null where the recorder did not name it
         pa.field("kind", pa.uint8(), nullable=False),  # EventKind
         pa.field("device", pa.uint16()),
         pa.field("napi", pa.uint32()),  # napi id where known, else a small number a pointer

@@ -60,7 +60,7 @@ def test_nothing_is_left_of_a_source_that_cannot_be_read(tmp_path: Path, capture
     (tmp_path / "bad.pcap").write_bytes(b"nonsense")
     before = sorted(tmp_path.iterdir())
     for sources, reason in (
-        ([tmp_path / "bad.pcap"], "is no pcap, pcapng or perf.data"),
+        ([tmp_path / "bad.pcap"], "is no pcap, pcapng, perf.data or text"),
         ([], "0 recordings"),
         ([capture, capture], "2 recordings"),
         ([tmp_path / "absent"], "No such file"),
@@ -84,7 +84,7 @@ def test_a_server_is_for_captures(tmp_path: Path) -> None:
 
 
 def test_a_device_is_for_perf(tmp_path: Path, capture: Path) -> None:
-    with pytest.raises(TraceError, match=r"--device is for perf\.data"):
+    with pytest.raises(TraceError, match=r"--device is for kernel events"):
         ingest([capture], tmp_path / "out.trace", device="eth0")
 
 

@@ -1,0 +1,38 @@
+"""Kernel events of every recorder but perf: one reader each, and one way from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from replay.ingest.ingested import Ingested
+from replay.ingest.rebuild import rebuild
+from replay.ingest.recording import Recording
+from replay.ingest.sniff import TEXT
+from replay.ingest.stream import Stream
+
+
+def read_kernel_events(
+    stream: Stream,
+    kind: str,
+    *,
+    device: str | None = None,
+    facts: dict[str, Any] | None = None,
+) -> Ingested:
+    """Read a recording of this kind, as `sniff` names it.
+
+    device, facts: as for `rebuild`. Raises TraceError where it cannot be read, holds no tracepoint
+    that is known, or `device` received nothing.
+    """
+    read = rebuild(_reader(kind)(stream), device=device, facts=facts)
+    return replace(read, manifest={"sources": [stream.entry()], **read.manifest})
+
+
+def _reader(kind: str) -> Callable[[Stream], Recording]:
+    """Return a format's reader; each pays for its own imports only."""
+    if kind == TEXT:
+        from replay.ingest.text import read_text
+
+        return read_text
+    raise ValueError(kind)
