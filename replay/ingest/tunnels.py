@@ -131,7 +131,7 @@ def _vxlan_gpe(data: Bytes, at: int, end: int, key: int) -> tuple[int, int, int]
     word = VXLAN_GPE << _KIND_SHIFT | (key if first & _VNI_VALID else 0)
     if not first & (_VNI_VALID | _NEXT_PROTOCOL_VALID):
         return at, SHORT, _NONE
-    if not first & _NEXT_PROTOCOL_VALID or carried == 3:
+    if carried in (0, 3):  # plain VXLAN says nothing there, and carries Ethernet
         return _ethernet(data, at + 8, end, word)
     if carried == 1:
         return at + 8, TYPE_IPV4, word

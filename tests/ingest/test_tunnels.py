@@ -77,6 +77,7 @@ def _one(folder: Path, frame: bytes, length: int | None = None) -> tuple[dict, d
         (over(143, FRAME), "ethernet"),
         (over_udp(6635, LABELS + IPV4), "mpls"),
         (over_udp(4790, vxlan(IPV4, 5, flags=0x04, carried=1)), "vxlan-gpe"),
+        (over_udp(4790, vxlan(FRAME, 5)), "vxlan-gpe 5"),
         (over(137, LABELS + IPV4), "mpls"),
         (over(51, bytes([4, 4]) + bytes(22) + IPV4), "ipip"),
         (over(4, IPV4, "2001:db8::a", "2001:db8::b"), "ipip"),
