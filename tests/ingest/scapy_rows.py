@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from fractions import Fraction
+from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +22,8 @@ class Row(NamedTuple):
 def scapy_rows(path: Path) -> list[Row]:
     """Read a capture with scapy; Ethernet only, headers whole."""
     logging.getLogger("scapy").setLevel(logging.ERROR)
-    from scapy.layers.inet import IP, TCP, UDP
-    from scapy.layers.inet6 import IPv6
+    for tunnel in ("scapy.contrib.geneve", "scapy.layers.vxlan"):
+        import_module(tunnel)  # known to its UDP port from then on
     from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
     from scapy.utils import RawPcapNgReader, RawPcapReader
 
@@ -37,13 +38,12 @@ def scapy_rows(path: Path) -> list[Row]:
                 ticks = about.tshigh << 32 | about.tslow
                 time = int(Fraction(ticks * 10**9, about.tsresol))
             packet = Ether(frame)
-            whole = packet.getlayer(IP) or packet.getlayer(IPv6)
+            whole, above = _innermost(packet)
             outer = packet.getlayer(Dot1AD) or packet.getlayer(Dot1Q)
             if whole is None:
                 rows.append(Row(time, about.wirelen, None, None))
                 continue
             protocol = whole.proto if whole.name == "IP" else whole.nh
-            above = whole.getlayer(TCP) or whole.getlayer(UDP)
             known = above is not None and protocol in (6, 17)
             ports = (above.sport, above.dport) if known else (0, 0)
             payload = None
@@ -59,3 +59,19 @@ def scapy_rows(path: Path) -> list[Row]:
             )
             rows.append(Row(time, about.wirelen, flow, payload))
     return rows
+
+
+def _innermost(packet: Any) -> tuple[Any, Any]:
+    """Return the last IP layer that is reached through tunnels alone, and TCP or UDP above it."""
+    whole = above = None
+    layer = packet
+    while (name := type(layer).__name__) in _ON_THE_WAY:
+        if name in ("IP", "IPv6"):
+            whole, above = layer, None
+        elif name in ("TCP", "UDP"):
+            above = layer
+        layer = layer.payload
+    return whole, above
+
+
+_ON_THE_WAY = ("Ether", "Dot1Q", "Dot1AD", "IP", "IPv6", "TCP", "UDP", "VXLAN", "GENEVE", "GRE")

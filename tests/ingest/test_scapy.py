@@ -13,6 +13,7 @@ from replay.ingest.pcap import read_capture
 from replay.trace.bundle import Manifest
 from tests.ingest.captures import Packet, Pcapng, ethernet, ip, pcap, tcp, udp
 from tests.ingest.scapy_rows import Row, scapy_rows
+from tests.ingest.tunnel_frames import geneve, gre, over, over_udp, vxlan
 
 pytest.importorskip("scapy")
 
@@ -36,6 +37,35 @@ _packets = st.one_of(
         for version, kind in ((4, 0x0800), (6, 0x86DD))
     )
 )  # fmt: skip
+_inner = st.one_of(
+    *(st.builds(
+        lambda a, b, body, kind=kind: (ip(str(a), str(b), *body), kind),
+        st.ip_addresses(v=version), st.ip_addresses(v=version), _bodies,
+    )
+    for version, kind in ((4, 0x0800), (6, 0x86DD)))
+)  # fmt: skip
+
+
+def _in_tunnel(way: str, packet: bytes, kind: int, key: int) -> bytes:
+    """A frame with an IP packet of this ether type in a tunnel."""
+    frame = ethernet(packet, kind)
+    return {
+        "vxlan": lambda: over_udp(4789, vxlan(frame, key)),
+        "geneve": lambda: over_udp(6081, geneve(frame, key)),
+        "gre": lambda: over(47, gre(packet, kind, key)),
+        "frames": lambda: over(47, gre(frame, 0x6558, checked=True)),
+        "ip": lambda: over(4 if kind == 0x0800 else 41, packet),
+        "twice": lambda: over_udp(4789, vxlan(over(47, gre(packet, kind)), key)),
+    }[way]()
+
+
+_ways = st.sampled_from(["vxlan", "geneve", "gre", "frames", "ip", "twice"])
+_tunnelled = st.builds(
+    lambda way, inner, key: _in_tunnel(way, *inner, key),
+    _ways,
+    _inner,
+    st.integers(0, (1 << 24) - 1),
+)
 _times = st.integers(0, (1 << 32) * 10**9 - 1)
 
 
@@ -61,7 +91,7 @@ def _rows(tables: dict, manifest: Manifest) -> list[Row]:
     return rows
 
 
-@given(st.lists(st.tuples(_times, _packets), min_size=1, max_size=8))
+@given(st.lists(st.tuples(_times, _packets | _tunnelled), min_size=1, max_size=8))
 @settings(max_examples=40, deadline=None)
 def test_pcap_rows_are_scapys(tmp_path_factory, packets: list[tuple[int, bytes]]) -> None:
     path: Path = tmp_path_factory.mktemp("scapy") / "made.pcap"
