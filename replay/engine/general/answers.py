@@ -32,10 +32,10 @@ def answer_request(g: Any, cpu: int, t: Any) -> None:
 
 @jit_inline
 def queue_of_slot(g: Any, slot: int) -> int:
-    """Return the queue that received a packet."""
+    """Return the queue that received a delivered request."""
     if g.queue_at < 0:
         return 0
-    return int(int64s_at(g.memory, g.memory_size)[g.queue_at + row_of(g, slot)])
+    return int(int64s_at(g.memory, g.memory_size)[at(g.queue_at + slot)])
 
 
 @jit_inside

@@ -130,7 +130,9 @@ def deliver(g: Any, cpu: int, number: int, q: Any) -> None:
                 _explain(g, q, slot)
             worker = 0
             if g.worker_at >= 0:
-                worker = memory[at(g.worker_at + row_of(g, slot))]
+                worker = memory[at(g.worker_at + slot)]
+            if g.queue_at >= 0:
+                memory[at(g.queue_at + slot)] = number
             t = task_of(g, worker)
             if t.ready + t.batch == 0:
                 t.first_ready = slot * CPUS + cpu

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from replay.engine.accelerate import at, int64s_at, jit_in_place
 from replay.engine.causes import CAUSES
 from replay.engine.followers import FOLLOWER, bucket_shift, buckets, plan
+from replay.engine.general.state import WORKERS
 from replay.engine.histogram import BUCKETS
 from replay.engine.workload import Int64s, Workload, count_requests
 from replay.host import Host
@@ -65,6 +66,9 @@ def lay_out_packets(g: Any, workload: Workload, host: Host, queues: Any) -> Pack
     when, service = (np.ascontiguousarray(column, np.int64) for column in (when, service))
     if dealt and not closed:
         when, service = _deal(workload, memory[g.row_at :][:offered], queues, when, service)
+    if workload.worker is not None and not closed:
+        rows_of = memory[g.row_at :][:offered] if dealt else slice(offered)
+        memory[g.worker_at :][:offered] = workload.worker[rows_of]
     return Packets(when, service, zeros(offered, np.uint8), memory)
 
 
@@ -107,14 +111,16 @@ def _say_where(
 ) -> int:
     """Say where in the memory each array begins, -1 where there is none; return its size."""
     slots, closed, times = int(g.offered), workload.parent is not None, rows * int(g.times)
+    placed = closed and not (workload.queue is None and workload.worker is None)
     g.sizes = max(int(queues["weight"].max()), int(g.busy_budget), 8) + 1
     sizes = {
         "latency": BUCKETS * len(queues),
         "sizes": int(g.sizes),
         "cstate": 2 * len(host.cstates),
         "row": slots if numbered else -1,
-        "queue": rows if workload.queue is not None else -1,
-        "worker": rows if workload.worker is not None else -1,
+        "queue": slots if len(queues) > 1 else -1,
+        "worker": slots if workload.worker is not None else -1,
+        "place": rows if placed else -1,
         "size": rows if workload.size is not None else -1,
         "answer_size": rows if workload.answer_size is not None else -1,
         "scheduled": rows if closed and workload.scheduled else -1,
@@ -143,12 +149,13 @@ def _write_columns(g: Any, workload: Workload, host: Host, memory: Int64s) -> No
     """Write what the engine reads of the workload and the host by row."""
     rows = len(workload.arrival_ns)
     for begin, column in (
-        (g.queue_at, workload.queue),
-        (g.worker_at, workload.worker),
         (g.size_at, workload.size),
         (g.answer_size_at, workload.answer_size),
         (g.scheduled_at, workload.arrival_ns if workload.scheduled else None),
     ):
         if column is not None:
             memory[begin:][:rows] = column
+    if g.place_at >= 0:
+        queue, worker = (0 if c is None else c for c in (workload.queue, workload.worker))
+        memory[g.place_at :][:rows] = queue * WORKERS + worker
     memory[g.cstate_at :][: 2 * len(host.cstates)] = np.array(host.cstates, np.int64).ravel()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import int64s_at, jit_in_place, jit_inline, jit_inside
+from replay.engine.accelerate import at, int64s_at, jit_in_place, jit_inline, jit_inside, prefetch
 from replay.engine.arrivals import next_row
-from replay.engine.followers import FOLLOWER
+from replay.engine.followers import FOLLOWER, LINKS, ROW
 from replay.engine.general.device import admit, refresh
 from replay.engine.general.interrupts import (
     end_handler,
@@ -31,6 +31,7 @@ from replay.engine.general.state import (
     NOTHING,
     SOFTIRQ,
     WORKER,
+    WORKERS,
     cpu_of,
     queue_of,
     task_of,
@@ -49,15 +50,16 @@ def run(g: Any) -> None:
     for cpu in range(g.cpu_count):
         c = cpu_of(g, cpu)
         c.due = next_interrupt(g, cpu)
-        _look_ahead(g, c, cpu)
+        c.context = choose(g, cpu)
+        turn_of(g, cpu).next_at = _next_at(g, c)
     while True:
         cpu = _next_cpu(g)
-        at = turn_of(g, cpu).next_at
-        if _arrives(g, min(at, g.end - 1)):
+        time = turn_of(g, cpu).next_at
+        if _arrives(g, min(time, g.end - 1)):
             continue
-        if at > g.end:
+        if time > g.end:
             break
-        g.now, g.current = at, cpu
+        g.now, g.current = time, cpu
         _act(g, cpu)
         g.current = NOTHING
     g.now = g.end
@@ -91,12 +93,20 @@ def _arrives(g: Any, until: int) -> bool:
         return False
     memory = int64s_at(g.memory, g.memory_size)
     row = next_row(g, g)
-    q = queue_of(g, memory[g.queue_at + row] if g.queue_at >= 0 else 0)
+    place = memory[at(g.place_at + row)] if g.place_at >= 0 else 0
+    q = queue_of(g, place // WORKERS)
     slot = q.slots + q.known
     q.known += 1
-    int64s_at(g.when, g.offered)[slot] = time
-    int64s_at(g.service, g.offered)[slot] = memory[g.follower_at + FOLLOWER * row]
-    memory[g.row_at + slot] = row
+    int64s_at(g.when, g.offered)[at(slot)] = time
+    follower = g.follower_at + FOLLOWER * row
+    int64s_at(g.service, g.offered)[at(slot)] = memory[at(follower)]
+    memory[at(g.row_at + slot)] = row
+    if g.worker_at >= 0:
+        memory[at(g.worker_at + slot)] = place % WORKERS
+    # the next one's place, and who follows this one's response, are anywhere in memory
+    if g.pending > 0 and g.place_at >= 0:
+        prefetch(memory, g.place_at + memory[at(g.heap_at)])
+    prefetch(memory, g.follower_at + FOLLOWER * (memory[at(follower + LINKS)] & ROW))
     g.now = max(g.now, time)
     if q.armed:
         refresh(g, q)
@@ -113,12 +123,10 @@ def _act(g: Any, cpu: int) -> None:
             quiet = _quiet(g, c)
             g.quiet = quiet
             _finish(g, c, cpu)
-            if quiet <= g.now:
-                break
             c.context = choose(g, cpu)
-            if _left(g, c) > 0 or _quiet(g, c) <= g.now:
+            if quiet <= g.now or _left(g, c) > 0 or _quiet(g, c) <= g.now:
                 break
-    _look_ahead(g, c, cpu)
+    turn_of(g, cpu).next_at = _next_at(g, c)
 
 
 @jit_inside
@@ -129,11 +137,11 @@ def _interrupted(g: Any, c: Any, cpu: int) -> bool:
     sliced = preemptible(g, c, c.context) and c.slice_end <= g.now
     if c.due > g.now and not sliced:
         return False
-    taken = take_interrupt(g, cpu, c.context)
+    take_interrupt(g, cpu, c.context)
     c.due = next_interrupt(g, cpu)
-    if not taken or not c.handler:
+    c.context = choose(g, cpu)
+    if c.context != HANDLER:
         return False
-    c.context = HANDLER
     until = g.now + c.waking + c.handler_left
     if until >= _quiet(g, c):
         return False
@@ -165,15 +173,8 @@ def _left(g: Any, c: Any) -> int:
 
 
 @jit_inline
-def _look_ahead(g: Any, c: Any, cpu: int) -> None:
-    """Who has the CPU now, and when is there something to do?"""
-    c.context = choose(g, cpu)
-    turn_of(g, cpu).next_at = _next_at(g, c)
-
-
-@jit_inline
 def _next_at(g: Any, c: Any) -> int:
-    """Return when there is something to do."""
+    """Return when there is something to do on a CPU."""
     left = _left(g, c)
     if left == 0:
         return int(g.now)

@@ -185,7 +185,8 @@ def run_softirq(g: Any, cpu: int) -> None:
     pending = first(g, cpu_list(cpu, POLL_LIST)) != NOTHING
     if not pending or runs or c.bh_off != NOTHING or c.handler:
         return
-    _unqueue_ksoftirqd(g, cpu, c)
+    if not task_of(g, c.ksoftirqd).asleep:
+        _unqueue_ksoftirqd(g, cpu, c)
     c.passes, c.start_jiffy = 0, jiffies(g)
     _begin_softirq(g, c, PASS)
 

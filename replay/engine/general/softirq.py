@@ -127,14 +127,15 @@ def _polled(g: Any, c: Any, cpu: int) -> bool:
 def _pass_ended(g: Any, c: Any, cpu: int, ksoftirqd: int) -> bool:
     """net_rx_action ends: whether ksoftirqd has to go on. Each queue was polled once."""
     poll_list, todo = cpu_list(cpu, POLL_LIST), cpu_list(cpu, THIS_PASS)
-    move_all(g, poll_list, todo)
-    move_all(g, cpu_list(cpu, AGAIN), todo)
-    move_all(g, todo, poll_list)
+    again = cpu_list(cpu, AGAIN)
     c.passes += 1
-    c.softirq_pc = PASS
-    if first(g, poll_list) == NOTHING:
+    if first(g, poll_list) == first(g, again) == first(g, todo) == NOTHING:
         c.softirq_pc = LEAVE
         return False
+    c.softirq_pc = PASS
+    move_all(g, poll_list, todo)
+    move_all(g, again, todo)
+    move_all(g, todo, poll_list)
     if ksoftirqd != NOTHING:
         c.bh_off, g.quiet = NOTHING, NOTHING
         if slice_is_over(g, c):

@@ -13,6 +13,9 @@ NOTHING = -1
 #: No island has more: a request that is ready is noted as slot * CPUS + the CPU that polled it.
 CPUS = 4096
 
+#: Nor workers: of a packet that has not arrived is noted its queue * WORKERS + its worker.
+WORKERS = 1 << 20
+
 # Who polls a queue
 NOBODY, NAPI, BUSY = 0, 1, 2
 # What a device's usecs count from: the first packet, the last one, the previous interrupt
@@ -55,11 +58,11 @@ ISLAND = _record(
     *("lists", "list_count", "links", "link_count", "dims", "itrs"),
     *("when", "service", "lost", "offered", "memory", "memory_size"),
     # where in the memory arrays begin
-    *("row_at", "worker_at", "size_at", "answer_size_at", "next_ready_at", "why_at", "tx_at"),
-    *("tx_size", "cstate_at", "latency_at", "sizes_at", "sizes", "cause_at", "tail_at"),
+    *("row_at", "worker_at", "queue_at", "size_at", "answer_size_at", "next_ready_at", "why_at"),
+    *("tx_at", "tx_size", "cstate_at", "latency_at", "sizes_at", "sizes", "cause_at", "tail_at"),
     *("delivered_at", "started_at", "done_at", "times", "causes"),
     # closed arrivals: what follows whom, and those whose time is known
-    *("closed", "upcoming", "pending", "waiting", "emptied", "follower_at", "heap_at", "queue_at"),
+    *("closed", "upcoming", "pending", "waiting", "emptied", "follower_at", "heap_at", "place_at"),
     *("bucket_at", "bucket_shift", "buckets", "scheduled_at"),
     # results
     *("epoll_returns", "squeezes", "overflow"),
