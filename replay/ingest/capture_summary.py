@@ -18,6 +18,9 @@ from replay.units import SECOND
 _NEARLY_ALL = 0.95
 _MOST_ADDRESSES = 16
 
+#: The link type of Endace's capture cards, which stamp packets themselves.
+_ERF = 197
+
 
 @dataclass
 class Told:
@@ -64,9 +67,21 @@ def loop_of(counts: Counts) -> str:
 
 
 def devices(findings: Findings) -> list[dict[str, Any]]:
-    """Return the manifest's devices: name (null where unknown), link type, snap length."""
+    """Return the manifest's devices: name, link type, snap length, and what is known of the clock.
+
+    `timestamps` is hardware for link types that only capture cards write, else null: the file does
+    not say whether the NIC or the kernel took them.
+    """
     return [
-        {"name": i.name, "link_type": i.link, "snaplen": i.snaplen} for i in findings.interfaces
+        {
+            "name": i.name,
+            "link_type": i.link,
+            "snaplen": i.snaplen,
+            "hardware": i.hardware,
+            "resolution_ns": i.resolution_ns,
+            "timestamps": "hardware" if i.link == _ERF else None,
+        }
+        for i in findings.interfaces
     ]
 
 
@@ -122,6 +137,7 @@ def _inferred(told: Told, facts: Facts) -> None:
     followers = counts.following + counts.overlapping
     share = f"{counts.following:,} of {followers:,} requests follow the answer before them"
     told.inferred.append(f"arrivals: {told.loop}: {share}")
+    told.inferred += _stamps(facts.findings)
     if counts.repeated:
         told.inferred.append(
             f"{counts.repeated:,} repeated TCP segments were taken as acknowledgements;"
@@ -135,6 +151,20 @@ def _inferred(told: Told, facts: Facts) -> None:
         told.inferred.append(
             f"{clock.backwards:,} packets stood behind a later one: sorted by time"
         )
+
+
+def _stamps(findings: Findings) -> list[str]:
+    """Say what the time stamps are: arrivals, or what comes after them."""
+    if not findings.interfaces:
+        return []
+    steps = sorted({it.resolution_ns for it in findings.interfaces})
+    text = f"time stamps: in steps of {' and '.join(f'{step:.4g}' for step in steps)} ns"
+    if all(it.link == _ERF for it in findings.interfaces):
+        return [f"{text}, taken by the capture card: arrivals"]
+    return [
+        f"{text}; the file does not say by whom: the NIC's are arrivals, the kernel's are taken in"
+        " the poll, after them"
+    ]
 
 
 def _count(number: int, what: str) -> str:

@@ -56,7 +56,8 @@ class PcapCapture:
         self._swapped = minor < 4
         self.window = window
         # The upper bits tell the length of a frame check sequence, which no length here counts.
-        self.findings = Findings([Interface(network & 0xFFFF, snaplen)])
+        clock = Interface(network & 0xFFFF, snaplen, resolution_ns=self._unit)
+        self.findings = Findings([clock])
 
     def blocks(self) -> Iterator[tuple[Int64s, int]]:
         """Yield (block, rows); see records.Capture."""

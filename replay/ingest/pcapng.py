@@ -37,7 +37,7 @@ _ORDER_MAGICS = (b"\x1a\x2b\x3c\x4d", b"\x4d\x3c\x2b\x1a")  # big, little
 _MAX_INTERFACES = 65_535  # the packets table's device is 16 bits wide
 
 #: Options: of an interface, and of its statistics.
-_NAME, _RESOLUTION, _TIME_OFFSET = 2, 9, 14
+_NAME, _RESOLUTION, _TIME_OFFSET, _HARDWARE = 2, 9, 14, 15
 _STATISTICS_DROPS = (5, 7)  # isb_ifdrop, isb_osdrop
 
 
@@ -156,7 +156,7 @@ class PcapngCapture:
         """Add the interface that the block here describes."""
         options = self._options(self._at + 16, end - 4)
         snaplen = self._u32(self._at + 12)
-        name = options.get(_NAME, b"").split(b"\0")[0].decode("utf-8", "replace")
+        name, hardware = (_text(options.get(code, b"")) for code in (_NAME, _HARDWARE))
         resolution = options.get(_RESOLUTION, b"\x06")[:1] or b"\x06"
         offset_bytes = options.get(_TIME_OFFSET, b"")[:8]
         offset = int.from_bytes(offset_bytes, "big" if self._big else "little", signed=True)
@@ -172,7 +172,8 @@ class PcapngCapture:
             row[OFFSET] = offset * SECOND
         else:
             row[LIMIT] = -1  # no tick of this interface is a time
-        self.findings.interfaces.append(Interface(self._u16(self._at + 8), snaplen, name or None))
+        link, step = self._u16(self._at + 8), _step(resolution[0])
+        self.findings.interfaces.append(Interface(link, snaplen, name, hardware, step))
 
     def _statistics(self, end: int) -> None:
         """Note what an interface says it dropped so far."""
@@ -203,6 +204,17 @@ class PcapngCapture:
 
     def _u32(self, at: int) -> int:
         return self._number(self.window.data[at : at + 4].tobytes())
+
+
+def _text(raw: bytes) -> str | None:
+    """Return an option's text, None where it is empty."""
+    return raw.split(b"\0")[0].decode("utf-8", "replace") or None
+
+
+def _step(resolution: int) -> float:
+    """Return the nanoseconds of a tick of this if_tsresol byte."""
+    exponent = resolution & 0x7F
+    return float(SECOND) * (2.0**-exponent if resolution & 0x80 else 10.0**-exponent)
 
 
 def _clock(resolution: int) -> tuple[int, int, int, int]:

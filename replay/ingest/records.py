@@ -42,11 +42,16 @@ TIME, START, CAPTURED, LENGTH, INTERFACE = 0, 1, 2, 3, 4
 
 @dataclass
 class Interface:
-    """Where packets were captured: a name, where it is known, the link type and the snap length."""
+    """Where packets were captured, and by which clock.
+
+    `hardware` is the device in its own words; the times have steps of `resolution_ns`.
+    """
 
     link: int
     snaplen: int
     name: str | None = None
+    hardware: str | None = None
+    resolution_ns: float = 1.0
 
 
 @dataclass

@@ -95,7 +95,9 @@ def test_unknown_link_types_are_packets_without_a_flow(tmp_path: Path) -> None:
     packets = read.tables["packets"]
     assert packets["status"].to_pylist() == [PacketStatus.UNKNOWN]
     assert packets["flow"].to_pylist() == [None]
-    assert read.manifest["devices"] == [{"name": None, "link_type": 147, "snaplen": 65_535}]
+    device = {"name": None, "link_type": 147, "snaplen": 65_535, "hardware": None}
+    clock = {"resolution_ns": 1, "timestamps": None}
+    assert read.manifest["devices"] == [{**device, **clock}]
 
 
 def test_check_sequence_bits_of_the_link_type_are_no_link_type(tmp_path: Path) -> None:

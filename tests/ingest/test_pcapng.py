@@ -41,10 +41,8 @@ def test_interfaces_have_their_own_link_type_clock_and_name(tmp_path: Path, orde
     assert _times(read) == [US * 1000, US * 1000 + 7]
     assert read.tables["packets"]["device"].to_pylist() == [0, 1]
     assert read.tables["packets"]["flow"].to_pylist() == [0, 0]
-    assert read.manifest["devices"] == [
-        {"name": "eth0", "link_type": 1, "snaplen": 0},
-        {"name": "tun0", "link_type": 101, "snaplen": 128},
-    ]
+    facts = [(it["name"], it["link_type"], it["snaplen"]) for it in read.manifest["devices"]]
+    assert facts == [("eth0", 1, 0), ("tun0", 101, 128)]
 
 
 @given(
@@ -238,3 +236,15 @@ def test_empty_files(tmp_path: Path) -> None:
     assert read.manifest["origin_ns"] is None
     assert read.manifest["duration_ns"] == 0
     assert read.manifest["loop"] == "unknown"
+
+
+def test_devices_say_what_their_clock_is(tmp_path: Path) -> None:
+    file = Pcapng().interface(1).interface(1, 0, {9: b"\x09", 15: b"ConnectX-6"})
+    file.interface(197, 0, {9: b"\x8a"})
+    read = _read(tmp_path, file)
+    facts = [
+        (it["resolution_ns"], it["hardware"], it["timestamps"]) for it in read.manifest["devices"]
+    ]
+    assert facts == [(1000, None, None), (1, "ConnectX-6", None), (976_562.5, None, "hardware")]
+    line = next(it for it in read.inferred if it.startswith("time stamps"))
+    assert "in steps of 1 and 1000 and 9.766e+05 ns; the file does not say by whom" in line
