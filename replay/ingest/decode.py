@@ -118,6 +118,7 @@ def decode_capture(capture: Capture, spool: Spool, done: Callable[[], None]) -> 
 
     `done` is called now and then. Raises OSError where there is no room for the rows.
     """
+    forget_code(COMPILER)  # most of what its import touched is not needed to load functions
     decoded = Decoded(spool)
     free = [new_batch() for _ in range(_BATCHES)]
     busy: deque[tuple[Batch, Future[None]]] = deque()

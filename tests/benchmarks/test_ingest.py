@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
@@ -16,12 +17,13 @@ from typing import Any
 import pytest
 
 from replay.ingest.ingest import ingest
-from replay.ingest.pcap import read_capture
 from tests.benchmarks.exchanges import PACKETS_PER_EXCHANGE, write_exchanges
 
 EXCHANGES = 1_000_000
 TCPDUMP_EXCHANGES = 50_000
 ROUNDS = 7
+MOST_BYTES = 200_000_000
+REPLAY = [sys.executable, "-c", "import sys; from replay.cli import main; main()", "ingest"]
 
 
 @pytest.fixture(scope="module", params=["pcap", "pcapng"])
@@ -31,13 +33,6 @@ def capture(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     write_exchanges(path, EXCHANGES, pcapng=request.param == "pcapng")
     yield path
     path.unlink()
-
-
-def test_decode(benchmark: Any, capture: Path) -> None:
-    read_capture(capture)  # compiles
-    read = benchmark.pedantic(read_capture, (capture,), rounds=ROUNDS)
-    assert len(read.tables["packets"]) == EXCHANGES * PACKETS_PER_EXCHANGE
-    _compare(benchmark, capture)
 
 
 def test_ingest(benchmark: Any, capture: Path, tmp_path: Path) -> None:
@@ -51,6 +46,30 @@ def test_ingest(benchmark: Any, capture: Path, tmp_path: Path) -> None:
     )
     assert summary.path == output
     _compare(benchmark, capture)
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_peak_memory(benchmark: Any, capture: Path, tmp_path: Path, piped: bool) -> None:
+    command = [*REPLAY, "-" if piped else str(capture), "-o", str(tmp_path / "large.trace")]
+    with capture.open("rb") as source:  # compiles, which takes more memory
+        subprocess.run(command, stdin=source, check=True, stdout=subprocess.DEVNULL)
+    code = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    shutil.rmtree(tmp_path / "large.trace")
+    with capture.open("rb") as source:
+        measured = [sys.executable, "-c", code, *command]
+        found = benchmark.pedantic(
+            subprocess.run,
+            (measured,),
+            {"stdin": source, "check": True, "stdout": subprocess.PIPE},
+            rounds=1,
+        )
+    peak = int(found.stdout) << 10
+    benchmark.extra_info["peak_bytes"] = peak
+    assert peak < MOST_BYTES
 
 
 def _compare(benchmark: Any, capture: Path) -> None:
