@@ -48,11 +48,12 @@ class ColumnFiles(Generic[Table]):
             ) from None
 
     def whole(self) -> Table:
-        """Return all rows, in the order in which they came; writable."""
+        """Return all rows, in the order in which they came; writable. Nothing can be added then."""
         columns = self._empty._asdict()
         for name, column in columns.items():
             if self._files:
-                columns[name] = mapped.file_array(self._files[name], column.dtype)
+                with self._files[name] as file:
+                    columns[name] = mapped.file_array(file, column.dtype)
             elif self._blocks:
                 columns[name] = np.concatenate([getattr(it, name) for it in self._blocks])
         return self._table(columns)

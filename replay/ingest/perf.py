@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,10 +36,9 @@ def read_perf(
     """
     place = Path(path)
     files = open_perf(place)
-    with ThreadPoolExecutor(1) as beside:
-        hashed = beside.submit(source_entry, place, *files.contents)
-        read = rebuild(read_recording(place, files), device=device, facts=facts)
-        return replace(read, manifest={"sources": [hashed.result()], **read.manifest})
+    read = rebuild(read_recording(place, files), device=device, facts=facts)
+    source = source_entry(place, *files.contents)
+    return replace(read, manifest={"sources": [source], **read.manifest})
 
 
 def read_recording(path: Path, files: PerfFiles) -> Recording:

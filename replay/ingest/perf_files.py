@@ -37,7 +37,11 @@ class PerfFiles:
 
 def open_perf(path: Path) -> PerfFiles:
     """Open a recording. Raises TraceError where it is none or damaged."""
-    data, *more = (_bytes(part) for part in _parts(path))
+    return open_contents(path, *(_bytes(part) for part in _parts(path)))
+
+
+def open_contents(path: Path, data: Bytes, *more: Bytes) -> PerfFiles:
+    """Open a recording whose files hold `data` (the one with the frame) and `more`."""
     if not len(data):
         raise TraceError(f"{path}: is empty")
     contents = [data.data, *(it.data for it in more)]

@@ -27,7 +27,7 @@ from replay.ingest.tracepoints import Slots
 Int64s = npt.NDArray[np.int64]
 
 _OTHERS = 1 << 12
-_STEP = 1 << 25  # bytes of records between two looks at memory
+_STEP = 1 << 23  # bytes of records between two looks at memory
 
 
 @dataclass

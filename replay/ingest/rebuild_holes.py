@@ -100,7 +100,7 @@ def _follow(events: Events) -> _Chain:
     cpus = len(events.survey.per_cpu)
     threads = events.survey.highest_tid + 1
     runs, times = np.full(cpus, -1, np.int64), np.zeros(cpus, np.int64)
-    began, woken = np.full(threads, -1, np.int64), np.full(threads, -1, np.int64)
+    began, woken = np.zeros(threads, np.int64), np.zeros(threads, np.int64)
     _walk(events.columns, runs, times, began, woken, chain)
     return chain
 
@@ -110,7 +110,7 @@ def _walk(
     events: Columns, runs: Int64s, times: Int64s, began: Int64s, woken: Int64s, chain: _Chain
 ) -> None:
     """Fill `chain`. runs, times: by CPU, who has it and its last event; began, woken: by thread,
-    when it got a CPU last and when it was woken last; -1: not known.
+    1 + when it got a CPU last and when it was woken last; 0, -1 of runs: not known.
     """
     for row in range(len(events.time)):
         kind = events.kind[row]
@@ -125,13 +125,13 @@ def _walk(
                     chain.breaks[chain.counts[1], 0] = times[cpu]
                     chain.breaks[chain.counts[1], 1] = time
                 chain.counts[1] += 1
-            if before == 0 and tid != 0 and began[tid] >= 0:
+            if before == 0 and tid != 0 and began[tid] > 0:
                 chain.counts[2] += 1
                 if woken[tid] < began[tid]:
                     chain.counts[3] += 1
             runs[cpu] = tid
             if tid != 0:
-                began[tid] = time
+                began[tid] = time + 1
         elif kind == _WAKE:
-            woken[events.tid[row]] = time
+            woken[events.tid[row]] = time + 1
         times[cpu] = time

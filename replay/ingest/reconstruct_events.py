@@ -111,11 +111,12 @@ def make_events(
     called = np.append(names, NO_NAPI)
     for rows in mapped.chunks(len(columns.napi)):
         columns.napi[rows] = called[columns.napi[rows]]
+        mapped.forget()
     return Events(columns, seen, np.unique(names))
 
 
 #: Blocks between two looks at memory.
-_LOOK = 32
+_LOOK = 8
 
 _ZERO_AT_FIRST = ("softirq_cause", "irq_seen", "raised", "gro_napi")
 

@@ -1,4 +1,4 @@
-"""How fast perf.data becomes tables, beside what `cat` and `perf script` take in the same run.
+"""How fast perf.data becomes a bundle, beside what `cat` and `perf script` take in the same run.
 
 Ratios are what to compare between machines and days; run with
 `pytest -n 0 --benchmark-only tests/benchmarks/test_perf_ingest.py`.
@@ -7,6 +7,7 @@ Ratios are what to compare between machines and days; run with
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +17,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replay.ingest.perf import read_perf
-from tests.ingest.perf_builder import Scene, text_feature
+from replay.ingest.ingest import ingest
+from replay.ingest.perf_walk import COMPRESSED
+from replay.trace.bundle import open_trace
+from tests.ingest.perf_builder import Scene, ZstdCompressor, text_feature
 
 EXCHANGES = 1_000
 COPIES = 200
 EVENTS_PER_EXCHANGE = 11
 EVENTS = EXCHANGES * COPIES * EVENTS_PER_EXCHANGE
 ROUNDS = 7
+_PIECE, _LONGEST, _FLUSH = 1 << 20, 60_000, 1  # bytes; FLUSH_BLOCK
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +57,59 @@ def _later(block: np.ndarray, times: np.ndarray, shift: int) -> bytes:
     return moved.tobytes()
 
 
-def test_read_perf(benchmark: Any, recording: Path) -> None:
-    read_perf(recording)  # compiles
-    read = benchmark.pedantic(read_perf, (recording,), rounds=ROUNDS)
-    assert read.manifest["recorded_events"]["total"] == EVENTS
-    assert len(read.tables["packets"]) == 2 * EXCHANGES * COPIES
-    best = benchmark.stats.stats.min
-    benchmark.extra_info["events_per_s"] = round(EVENTS / best)
+@pytest.fixture(scope="module")
+def packed(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The same, as perf record -z writes it."""
+    data = recording.read_bytes()
+    start, length = struct.unpack_from("<QQ", data, 40)
+    compressor, made = ZstdCompressor(), bytearray()
+    for at in range(start, start + length, _PIECE):
+        body = compressor.compress(data[at : min(at + _PIECE, start + length)], _FLUSH)
+        for part in range(0, len(body), _LONGEST):
+            piece = body[part : part + _LONGEST]
+            made += struct.pack("<IHH", COMPRESSED, 0, 8 + len(piece)) + piece
+    moved = start + len(made) - (start + length)
+    tail = bytearray(data[start + length :])
+    features = sum(word.bit_count() for word in struct.unpack_from("<4Q", data, 72))
+    for place in range(0, 16 * features, 16):
+        struct.pack_into("<Q", tail, place, struct.unpack_from("<Q", tail, place)[0] + moved)
+    head = bytearray(data[:start])
+    struct.pack_into("<Q", head, 48, len(made))
+    path = tmp_path_factory.mktemp("recordings") / "packed.data"
+    path.write_bytes(bytes(head) + bytes(made) + bytes(tail))
+    yield path
+    path.unlink()
+
+
+def test_perf_data_becomes_a_bundle(benchmark: Any, recording: Path, tmp_path: Path) -> None:
+    best = _measure(benchmark, recording, tmp_path)
     benchmark.extra_info["times_cat"] = round(best / _best(["cat", str(recording)]), 2)
     if shutil.which("perf"):
         text = _best(["perf", "script", "--ns", "-i", str(recording)], 3)
         benchmark.extra_info["faster_than_perf_script"] = round(text / best, 1)
+
+
+def test_compressed_perf_data_becomes_a_bundle(
+    benchmark: Any, packed: Path, tmp_path: Path
+) -> None:
+    _measure(benchmark, packed, tmp_path)
+
+
+def _measure(benchmark: Any, source: Path, folder: Path) -> float:
+    """Time the whole way to a bundle; return the shortest, s."""
+
+    def once() -> None:
+        shutil.rmtree(folder / "a.trace", ignore_errors=True)
+        ingest([source], folder / "a.trace")
+
+    once()  # compiles
+    benchmark.pedantic(once, rounds=ROUNDS)
+    trace = open_trace(folder / "a.trace")
+    assert trace.manifest["recorded_events"]["total"] == EVENTS
+    assert len(trace.packets) == 2 * EXCHANGES * COPIES
+    best: float = benchmark.stats.stats.min
+    benchmark.extra_info["events_per_s"] = round(EVENTS / best)
+    return best
 
 
 def _best(command: list[str], rounds: int = 5) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tests.fuzz import capture_files, packet_headers
+from tests.fuzz import capture_files, packet_headers, perf_files
 
 
 class Target(NamedTuple):
@@ -19,5 +19,6 @@ class Target(NamedTuple):
 TARGETS = {
     "pcap": Target(capture_files.pcaps, capture_files.pcap_of, capture_files.run_pcap),
     "pcapng": Target(capture_files.pcapngs, capture_files.pcapng_of, capture_files.run_pcapng),
+    "perf": Target(perf_files.recordings, perf_files.recordings_of, perf_files.run),
     "headers": Target(packet_headers.packets, packet_headers.packets_of, packet_headers.run),
 }

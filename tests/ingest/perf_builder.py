@@ -121,7 +121,12 @@ def format_text(event: str, number: int) -> str:
         lines.append(
             f"\tfield:{declaration};\toffset:{offset};\tsize:{size};\tsigned:{int(not unsigned)};"
         )
-    return "\n".join([*lines, "", 'print fmt: "..."', ""])
+    told, values = [], []
+    for name, (declaration, _, size) in list(_offsets(event).items())[len(_COMMON) :]:
+        text = "[" in declaration
+        told.append(f"{name}=" + ("%s" if text else "%llu" if size == 8 else "%d"))
+        values.append(f"__get_str({name})" if "__data_loc" in declaration else f"REC->{name}")
+    return "\n".join([*lines, "", f'print fmt: "{" ".join(told)}", {", ".join(values)}', ""])
 
 
 def record(event: str, number: int, tid: int, /, order: str = "<", **values: int | str) -> bytes:
