@@ -21,10 +21,10 @@ def ingest(
     source: Annotated[
         list[Path],
         typer.Argument(
-            help="perf.data, pcap or pcapng, also compressed, - for standard input, or a bundle to"
-            " add to; beside it results of mutilate, wrk, wrk2, memtier, /proc/interrupts and"
-            " ethtool -S before and after, ethtool -c -g -l -x -i, napi-get. Told apart by"
-            " content, not by name."
+            help="perf.data, pcap or pcapng, also compressed, - for standard input; perf.data and a"
+            " capture of the same minutes; or a bundle to add to; beside it results of mutilate,"
+            " wrk, wrk2, memtier, /proc/interrupts and ethtool -S before and after, ethtool -c -g"
+            " -l -x -i, napi-get. Told apart by content, not by name."
         ),
     ],
     output: Annotated[
@@ -93,6 +93,13 @@ def ingest(
             " one that nobody keeps.",
         ),
     ] = None,
+    clock_offset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="A capture's clock less perf's, where perf.data does not say it (CLOCK_DATA).",
+        ),
+    ] = None,
     compress: Annotated[
         Compression | None,
         typer.Option(help="Smaller, for shipping; default: memory-mapped."),
@@ -118,6 +125,7 @@ def ingest(
             device=device,
             policy=policy,
             outcomes=outcome or (),
+            clock_offset=clock_offset,
             compress=codec,
             anonymize=key,
             rss=hash_entries(rss_key, rss_transform, rss_inner),

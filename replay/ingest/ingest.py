@@ -17,6 +17,7 @@ from replay.ingest.sniff import (
     ATTACHMENT,
     BUNDLE,
     CAPTURES,
+    PERF,
     is_folder,
     sniff_folder,
     sniff_stream,
@@ -64,23 +65,27 @@ def ingest(
     device: str | None = None,
     policy: str | None = None,
     outcomes: Sequence[str] = (),
+    clock_offset: str | None = None,
     compress: str | None = None,
     anonymize: bytes | None = None,
     rss: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Read `sources` and write the bundle at `output`, complete or not at all.
 
-    One of them is a recording, a capture, or a bundle to be added to; beside it may stand results
-    of clients, counters before and after, and settings of the device (see
-    replay.ingest.attachments), in any order.
+    One of them is a recording, a capture, or a bundle to be added to; or they are a recording and a
+    capture of the same minutes, which become one. Beside them may stand results of clients,
+    counters before and after, and settings of the device (see replay.ingest.attachments), in any
+    order.
 
     `server` is as for read_capture, `device` as for read_perf, and whose settings are meant where
     files tell of several; `policy` names what the host ran under; `outcomes` are results of other
-    policies and rates, each as replay.ingest.outcomes.parse_outcome reads it; `compress` is zstd,
-    lz4 or None; `anonymize` is the key by which addresses are replaced and names left out (see
-    replay.trace.anonymize); `rss` says how the NIC hashed, as replay.layout.hash_entries does: each
-    flow's hash is written. Raises TraceError in one line where a source cannot be read, or
-    something stands at `output`, PolicyError for a policy that is none.
+    policies and rates, each as replay.ingest.outcomes.parse_outcome reads it; `clock_offset` is the
+    capture's clock less the recording's, as replay.ingest.join.parse_offset reads it, where the
+    recording does not say it; `compress` is zstd, lz4 or None; `anonymize` is the key by which
+    addresses are replaced and names left out (see replay.trace.anonymize); `rss` says how the NIC
+    hashed, as replay.layout.hash_entries does: each flow's hash is written. Raises TraceError in
+    one line where a source cannot be read, or something stands at `output`, PolicyError for a
+    policy that is none.
     """
     facts = {} if policy is None else {"policy": parse_policy(policy).name}
     place = Path(output)
@@ -90,15 +95,23 @@ def ingest(
         found = [_open(Path(source), opened) for source in sources]
         beside = [it.path for it in found if it.kind == ATTACHMENT]
         recorded = [it for it in found if it.kind != ATTACHMENT]
-        if len(recorded) != 1:
-            raise TraceError(
-                f"{len(recorded)} recordings: exactly 1 can be read for now;"
-                " give each its own bundle"
-            )
         attach = _attacher(beside, outcomes, device)
         attached = attach is not None
         changed = attached or anonymize is not None
-        write = _writer(recorded[0], server, device, compress, attached=attached, changed=changed)
+        pair = sorted(recorded, key=lambda it: it.kind in CAPTURES)
+        if len(pair) == 2 and pair[0].kind == PERF and pair[1].kind in CAPTURES:
+            write = _join_writer(pair, opened, server, device, clock_offset, compress)
+        elif len(recorded) != 1:
+            raise TraceError(
+                f"{len(recorded)} recordings: one, or perf.data and a capture of the same minutes,"
+                " make a bundle"
+            )
+        elif clock_offset is not None:
+            raise TraceError(f"{recorded[0].path}: --clock-offset needs a second source to join")
+        else:
+            write = _writer(
+                recorded[0], server, device, compress, attached=attached, changed=changed
+            )
         with bundle_writer(place) as folder:
             read = write(folder)
             read.manifest.update(facts)
@@ -181,6 +194,33 @@ def _capture_writer(stream: Stream, server: str | None, compress: str | None) ->
     def write(folder: Path) -> Ingested:
         read = write_capture(stream, folder, server=server, compress=compress)
         _write_tables(folder, read, compress, *CAPTURED)
+        return read
+
+    return write
+
+
+def _join_writer(
+    pair: Sequence[_Source],
+    opened: ExitStack,
+    server: str | None,
+    device: str | None,
+    clock_offset: str | None,
+    compress: str | None,
+) -> Writer:
+    """Return what joins a recording and a capture and writes their tables."""
+    from replay.ingest.join import parse_offset, read_joined
+
+    offset = None if clock_offset is None else parse_offset(clock_offset)
+    recording, capture = (
+        it.path if it.stream is None else opened.enter_context(it.stream.as_file()) for it in pair
+    )
+    read = read_joined(recording, capture, server=server, device=device, clock_offset=offset)
+    for place, it in enumerate(pair):
+        if it.stream is not None and not it.stream.is_file:  # it was copied: say what it was
+            read.manifest["sources"][place] = it.stream.entry()
+
+    def write(folder: Path) -> Ingested:
+        _write_tables(folder, read, compress)
         return read
 
     return write

@@ -6,6 +6,7 @@ from typing import Any
 
 from replay.ingest import rebuild_summary
 from replay.ingest.ingested import Ingested
+from replay.ingest.join_packets import Seen
 from replay.ingest.rebuild_holes import find_holes
 from replay.ingest.reconstruct import Reconstruction, choose_device, reconstruct
 from replay.ingest.reconstruct_error import interrupt_lag
@@ -18,6 +19,7 @@ def rebuild(
     *,
     device: str | None = None,
     facts: dict[str, Any] | None = None,
+    seen: Seen | None = None,
 ) -> Ingested:
     """Make events, packets and a manifest (without `sources`) of what a recorder saw.
 
@@ -25,7 +27,7 @@ def rebuild(
     the recording, merged into the manifest. Two of them are used: `irq_lag_ns`, from a packet's
     arrival to the interrupt's handler or the wake-up of the NAPI thread; and `peer_device`, the
     other end of a virtual pair recorded as well, by which that lag is measured where it is not
-    given.
+    given. seen: the device's packets in a capture, on the trace's clock.
 
     Raises TraceError where `device` received nothing.
     """
@@ -39,7 +41,7 @@ def rebuild(
         watchdog=recording.watchdog,
     )
     chosen, others = choose_device(events.survey, recording.devices, device)
-    rebuilt = None if chosen is None else _rebuild(recording, events, chosen, said)
+    rebuilt = None if chosen is None else _rebuild(recording, events, chosen, said, seen)
     missing = find_holes(recording, events)
     tables = {
         "events": events_table(events.columns),
@@ -59,7 +61,7 @@ def rebuild(
 
 
 def _rebuild(
-    recording: Recording, events: Events, device: int, said: dict[str, Any]
+    recording: Recording, events: Events, device: int, said: dict[str, Any], seen: Seen | None
 ) -> Reconstruction:
     """Rebuild the packets of `device`."""
     columns = events.columns
@@ -69,4 +71,4 @@ def _rebuild(
     if lag is None and peer in recording.devices:
         other = recording.devices.index(peer)
         lag = interrupt_lag(columns, device, events.napis, other, by_gro=by_gro)
-    return reconstruct(columns, device, events.napis, lag=int(lag or 0), by_gro=by_gro)
+    return reconstruct(columns, device, events.napis, lag=int(lag or 0), by_gro=by_gro, seen=seen)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from replay.ingest.join_summary import join_facts, join_lines
 from replay.ingest.rebuild_holes import Holes
 from replay.ingest.reconstruct import Reconstruction
 from replay.ingest.reconstruct_events import Events
@@ -60,6 +61,8 @@ def manifest(
         known["device"] = read.devices[rebuilt.device]
         known["received_by"] = "napi_gro_receive" if rebuilt.by_gro else "netif_receive_skb"
         known["irq_lag_ns"] = rebuilt.lag
+        if rebuilt.joined is not None:
+            known["joined"] = join_facts(rebuilt.joined)
         known["workers"] = {str(tid): read.threads.get(tid) for tid in rebuilt.workers}
     return known
 
@@ -112,7 +115,9 @@ def inferred_lines(events: Events, rebuilt: Reconstruction | None) -> list[str]:
         "arrivals lie between the last look at the ring and the packet's own event;"
         f" interrupts come {rebuilt.lag:,} ns after the arrival"
     )
-    if rebuilt.acks:
+    if rebuilt.joined is not None:
+        lines += join_lines(rebuilt.joined)
+    elif rebuilt.acks:
         lines.append("packets of a pure ACK's length are ACKs, the others requests")
     lines.append(
         f"responses found for {rebuilt.served:,} of {rebuilt.requests:,} requests,"

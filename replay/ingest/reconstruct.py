@@ -13,15 +13,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from replay.errors import TraceError, nearest
+from replay.ingest.hashed_flows import hashed_flows
+from replay.ingest.join_packets import NULLS, Joined, Seen, join
 from replay.ingest.reconstruct_arrivals import find_arrivals
 from replay.ingest.reconstruct_events import arrow_array
-from replay.ingest.reconstruct_matching import Matches
 from replay.ingest.reconstruct_packets import Packets, find_packets, messages
 from replay.ingest.reconstruct_points import NULL, Point
 from replay.ingest.reconstruct_service import find_service, follow_connections
 from replay.ingest.reconstruct_state import Columns
 from replay.ingest.reconstruct_survey import Survey
-from replay.trace.schema import FLOWS, PACKETS, PacketKind
+from replay.trace.schema import PACKETS, PacketKind
 
 Int64s = npt.NDArray[np.int64]
 
@@ -43,6 +44,7 @@ class Reconstruction:
     cpu: int  # that received most
     lag: int
     by_gro: bool
+    joined: Joined | None = None
 
 
 def choose_device(
@@ -73,21 +75,41 @@ def choose_device(
 
 
 def reconstruct(
-    events: Columns, device: int, napis: Int64s, *, lag: int = 0, by_gro: bool = True
+    events: Columns,
+    device: int,
+    napis: Int64s,
+    *,
+    lag: int = 0,
+    by_gro: bool = True,
+    seen: Seen | None = None,
 ) -> Reconstruction:
     """Rebuild the packets of `device`: arrivals, kinds, service times, connections.
 
     napis: all that the napi column holds, sorted.
     lag: ns from an arrival to its interrupt (or the wake-up of the NAPI thread). by_gro: whether
-    the device's receive events are GRO's, one a packet.
+    the device's receive events are GRO's, one a packet. seen: the same packets in a capture, which
+    says what they were.
     """
     arrivals = find_arrivals(events, device, napis, lag=lag, by_gro=by_gro)
     packets = find_packets(events, device, arrivals)
+    joined = None if seen is None else join(seen, packets, events.time[packets.row])
+    if joined is not None:
+        packets = joined.packets
     count, received = len(packets.row), packets.received
     request = packets.kind == PacketKind.REQUEST
     response = (packets.kind == PacketKind.TX) & (packets.payload != 0)
     weight, counted = messages(packets)
-    service = find_service(events, packets.row, request, response, packets.flow, weight, counted)
+    connection = packets.flow if joined is None else joined.connection
+    service = find_service(
+        events,
+        packets.row,
+        request,
+        response,
+        connection,
+        weight,
+        counted=counted,
+        answers_known=joined is not None,
+    )
     time = events.time[packets.row]
     arrival = np.concatenate([arrivals.arrival, time[received:]])
     think = np.full(count, -1, np.int64)
@@ -105,12 +127,28 @@ def reconstruct(
     )
     served = int(np.count_nonzero(service.service[request] >= 0))
     workers = np.unique(service.tid[request & (service.tid >= 0)])
+    nothing = np.full(count - received, NULL, np.int64)
+    columns: dict[str, npt.NDArray[Any]] = {
+        "arrival_ns": arrival,
+        "earliest_ns": np.concatenate([arrivals.earliest, nothing]),
+        "latest_ns": np.concatenate([arrivals.latest, nothing]),
+        "flow": packets.flow,
+        "length": packets.length,
+        "payload": packets.payload,
+        "kind": packets.kind,
+        "tid": service.tid,
+        "service_ns": service.service,
+        "reply_to": service.reply_to,
+        "think_ns": think,
+    }
+    if joined is None:
+        flows = _flows_table(packets, arrival)
+    else:
+        columns, flows = joined.whole(columns)
     return Reconstruction(
         device=device,
-        packets=_packets_table(
-            device, packets, arrivals.earliest, arrivals.latest, arrival, service, think
-        ),
-        flows=_flows_table(packets, arrival),
+        packets=_packets_table(columns, device),
+        flows=flows,
         requests=int(np.count_nonzero(request)),
         served=served,
         acks=int(np.count_nonzero(packets.kind == PacketKind.ACK)),
@@ -119,47 +157,32 @@ def reconstruct(
         cpu=int(np.argmax(np.bincount(events.cpu[arrivals.row]))),
         lag=lag,
         by_gro=by_gro,
+        joined=joined,
     )
 
 
-def _packets_table(
-    device: int,
-    packets: Packets,
-    earliest: Int64s,
-    latest: Int64s,
-    arrival: Int64s,
-    service: Matches,
-    think: Int64s,
-) -> pa.Table:
-    """Sort by arrival and translate packet numbers to rows."""
+def _packets_table(columns: dict[str, npt.NDArray[Any]], device: int) -> pa.Table:
+    """Sort by arrival and translate packet numbers to rows; a column left out is null, status 0."""
+    arrival, reply_to = columns["arrival_ns"], columns["reply_to"]
     count = len(arrival)
     order = np.argsort(arrival, kind="stable")
     row_of = np.empty(count, np.int64)
     row_of[order] = np.arange(count)
-    reply_to = np.where(service.reply_to >= 0, row_of[service.reply_to], -1)
-    nothing = np.full(count - len(earliest), NULL, np.int64)
-    values: dict[str, tuple[npt.NDArray[np.generic], int | None]] = {
-        "arrival_ns": (arrival, None),
-        "earliest_ns": (np.concatenate([earliest, nothing]), NULL),
-        "latest_ns": (np.concatenate([latest, nothing]), NULL),
-        "flow": (packets.flow, -1),
-        "device": (np.full(count, device, np.uint16), None),
-        "queue": (np.full(count, -1), -1),
-        "length": (packets.length, None),
-        "payload": (packets.payload, NULL),
-        "kind": (packets.kind, None),
-        "tid": (service.tid, -1),
-        "service_ns": (service.service, -1),
-        "reply_to": (reply_to, -1),
-        "think_ns": (think, -1),
-        "status": (np.zeros(count, np.uint8), None),
+    whole: dict[str, npt.NDArray[Any]] = {
+        "device": np.full(count, device, np.uint16),
+        "status": np.zeros(count, np.uint8),
+        **columns,
+        "reply_to": np.where(reply_to >= 0, row_of[reply_to], -1),
     }
     arrays = []
     for field in PACKETS:
-        column, none = values[field.name]
-        column = column[order]
-        missing = None if none is None else column == none
-        if missing is not None:
+        column = whole.get(field.name)
+        if column is None:
+            arrays.append(pa.nulls(count, field.type))
+            continue
+        column, missing = column[order], None
+        if field.nullable:
+            missing = column == NULLS.get(field.name, -1)
             column = np.where(missing, 0, column)
         arrays.append(arrow_array(column, field.type, missing))
     return pa.table(arrays, schema=PACKETS)
@@ -180,26 +203,12 @@ def _flows_table(packets: Packets, arrival: Int64s) -> pa.Table:
     np.maximum.at(last, flow, time)
     size = np.zeros(flows, np.int64)
     np.add.at(size, flow, length)
-    unspecified = pa.array([bytes(16)] * flows, pa.binary(16))
-    known: dict[str, Any] = {
-        "source": unspecified,
-        "destination": unspecified,
-        "source_port": np.zeros(flows, np.uint16),
-        "destination_port": np.zeros(flows, np.uint16),
-        "protocol": np.full(flows, _TCP if packets.tcp else 0, np.uint8),
-        "version": packets.flow_version,
-        "rss_hash": packets.flow_hash.astype(np.uint32),
-        "first_ns": first,
-        "last_ns": last,
-        "packets": np.bincount(flow, minlength=flows).astype(np.int64),
-        "bytes": size,
-    }
-    return pa.table(
-        [
-            pa.array(known[field.name], field.type)
-            if field.name in known
-            else pa.nulls(flows, field.type)
-            for field in FLOWS
-        ],
-        schema=FLOWS,
+    return hashed_flows(
+        packets.flow_hash,
+        packets.flow_version,
+        _TCP if packets.tcp else 0,
+        first=first,
+        last=last,
+        packets=np.bincount(flow, minlength=flows).astype(np.int64),
+        size=size,
     )

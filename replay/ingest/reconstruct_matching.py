@@ -36,6 +36,8 @@ class Connections(NamedTuple):
     listed: Int64s  # whether it is in the ready list
     visit: Int64s  # the one after it among those that a worker was told of
     visited: Int64s  # whether it is among them
+    last_sent: Int64s  # the last response of the batch at hand that went to it
+    answered: Int64s  # the last request that this batch answered
     ends: Int64s  # (2,) ready list's first and last
 
 
@@ -186,6 +188,57 @@ def end_batch(
         found.reply_to[response] = answered
         found.service[answered] += found.spent[response]
         response = found.previous[response]
+    batches.first[tid] = -1
+    batches.visits[tid] = 0
+    batches.sent[tid] = 0
+    batches.last_sent[tid] = -1
+
+
+@jit_inside
+def end_known_batch(
+    tid: int,
+    counted: bool,
+    requests: Requests,
+    connections: Connections,
+    batches: Batches,
+    found: Matches,
+) -> None:
+    """Give the responses of a worker's batch to the requests of their own connections.
+
+    As end_batch, where a capture says to which connection each response went.
+    """
+    first = _first_response(tid, batches, found)
+    response = first
+    while response >= 0:  # the last one to each connection is kept in `last_sent`
+        connection = requests.connection[response]
+        if connection >= 0:
+            connections.last_sent[connection] = response
+            connections.answered[connection] = -1
+        response = found.previous[response]
+    response = first
+    while response >= 0:
+        connection = requests.connection[response]
+        if connection >= 0:
+            latest = _answer(response, connection, requests, connections, found, tid)
+            if latest >= 0:
+                connections.answered[connection] = latest
+            elif connections.answered[connection] >= 0:
+                # An answer in several packets: the rest belongs to the last request.
+                found.reply_to[response] = connections.answered[connection]
+                found.service[connections.answered[connection]] += found.spent[response]
+            latest = connections.answered[connection]
+            if latest >= 0 and connections.last_sent[connection] == response:
+                returned = batches.returned[tid]
+                if not counted:
+                    _share(
+                        response, latest, tid, returned, connection, requests, connections, found
+                    )
+                _forget(connection, returned, requests, connections)
+        response = found.previous[response]
+    connection = batches.first[tid]
+    while connection >= 0:
+        connections.visited[connection] = 0
+        connection = connections.visit[connection]
     batches.first[tid] = -1
     batches.visits[tid] = 0
     batches.sent[tid] = 0

@@ -20,6 +20,7 @@ from replay.ingest.reconstruct_matching import (
     Requests,
     deliver,
     end_batch,
+    end_known_batch,
     take_ready,
     waiting,
 )
@@ -56,13 +57,16 @@ def find_service(
     response: npt.NDArray[np.bool_],
     flow: Int64s,
     weight: Int64s,
+    *,
     counted: bool,
+    answers_known: bool = False,
 ) -> Matches:
     """Match responses to requests, and measure what each took.
 
     All by packet: `rows` are their events; request, response: whether it is one; flow: -1 where
     it is not known; weight: messages in it;
-    counted: whether that is known.
+    counted: whether that is known. answers_known: responses' flows are known too, and are those of
+    their requests.
     """
     count = len(rows)
     packet_of_row = np.full(len(events.time), -1, np.int64)
@@ -70,7 +74,8 @@ def find_service(
     cpus = int(events.cpu.max(initial=0)) + 1
     threads = int(events.tid.max(initial=0)) + 1
     told_apart = bool((flow[request] >= 0).all())
-    connection = np.where(request, flow if told_apart else np.arange(count), -1)
+    known = flow if told_apart else np.arange(count)
+    connection = np.where(request | (response & (answers_known and told_apart)), known, -1)
     size = int(connection.max(initial=-1)) + 1
     found = Matches(*(np.full(count, -1, np.int64) for _ in Matches._fields))
     _walk(
@@ -80,6 +85,7 @@ def find_service(
         response,
         told_apart,
         counted,
+        answers_known and told_apart,
         _Cpu(*(np.full(cpus, -1, np.int64) for _ in _Cpu._fields)),
         _Worker(*(np.zeros(threads, np.int64) for _ in _Worker._fields)),
         Requests(connection, weight.copy(), events.time[rows], np.full(count, -1, np.int64)),
@@ -90,6 +96,8 @@ def find_service(
             listed=np.zeros(size, np.int64),
             visit=np.full(size, -1, np.int64),
             visited=np.zeros(size, np.int64),
+            last_sent=np.full(size, -1, np.int64),
+            answered=np.full(size, -1, np.int64),
             ends=np.full(2, -1, np.int64),
         ),
         Batches(
@@ -113,6 +121,7 @@ def _walk(
     response: npt.NDArray[np.bool_],
     told_apart: bool,
     counted: bool,
+    answers_known: bool,
     cpus: _Cpu,
     workers: _Worker,
     requests: Requests,
@@ -137,7 +146,17 @@ def _walk(
             cpus.not_before[cpu] = max(cpus.not_before[cpu], time + events.duration[row])
         elif kind == _RETURN:
             cpus.tid[cpu] = tid
-            _end(tid, told_apart, counted, workers, requests, connections, batches, found)
+            _end(
+                tid,
+                told_apart,
+                counted,
+                answers_known,
+                workers,
+                requests,
+                connections,
+                batches,
+                found,
+            )
             if events.value[row] > 0:
                 workers.outside[tid] = 1
                 workers.time[tid] = 0
@@ -148,7 +167,17 @@ def _walk(
                     drop = waiting(connections) - most if most < workers.limit[tid] else 0
                     take_ready(tid, most, drop, 0, requests, connections, batches)
         elif kind == _WAIT:
-            _end(tid, told_apart, counted, workers, requests, connections, batches, found)
+            _end(
+                tid,
+                told_apart,
+                counted,
+                answers_known,
+                workers,
+                requests,
+                connections,
+                batches,
+                found,
+            )
             workers.limit[tid] = events.budget[row]
         elif packet >= 0:
             if request[packet]:
@@ -168,6 +197,7 @@ def _end(
     tid: int,
     told_apart: bool,
     counted: bool,
+    answers_known: bool,
     workers: _Worker,
     requests: Requests,
     connections: Connections,
@@ -183,7 +213,10 @@ def _end(
                 # What was there at the return before was answered in a way that was not seen.
                 since = batches.before[tid]
                 take_ready(tid, batches.sent[tid], 0, since, requests, connections, batches)
-        end_batch(tid, counted, requests, connections, batches, found)
+        if answers_known:
+            end_known_batch(tid, counted, requests, connections, batches, found)
+        else:
+            end_batch(tid, counted, requests, connections, batches, found)
     workers.outside[tid] = 0
 
 

@@ -21,6 +21,7 @@ PERF_MAGICS = (b"PERFILE2", b"2ELIFREP")
 
 #: What else a source may be; TEXT is that of perf script, ftrace or trace-cmd report.
 CAPTURES = ("pcap", "pcapng")
+PERF = "perf"
 BUNDLE, ATTACHMENT, TEXT = "bundle", "attachment", "text"
 
 _READ = "pcap, pcapng, perf.data or text of kernel events"
@@ -67,8 +68,8 @@ def sniff_folder(place: Path) -> str:
     """Return what a folder holds: a bundle, or perf.data of `perf record --threads`."""
     if (place / "manifest.json").is_file():
         return BUNDLE
-    if (place / "data").is_file() and sniff(place / "data") == "perf":
-        return "perf"
+    if (place / "data").is_file() and sniff(place / "data") == PERF:
+        return PERF
     raise TraceError(f"{place}: is a folder; {_READ} is expected")
 
 
@@ -82,7 +83,7 @@ def sniff_stream(stream: Stream) -> str:
     if head[:4] == PCAPNG_MAGIC:
         return "pcapng"
     if head[:8] in PERF_MAGICS:
-        return "perf"
+        return PERF
     if _is_text(head) and _EVENT.search(stream.peek(_HEAD)):
         return TEXT
     if _is_text(head) and stream.is_file:

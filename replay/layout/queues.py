@@ -52,7 +52,7 @@ def receive_hashes(flows: pa.Table, layout: Layout) -> npt.NDArray[np.int64]:
 
     It is that of the connection's first row, in which packets go to the server.
     """
-    return flow_hashes(flows, layout)[_receive_rows(flows)]
+    return flow_hashes(flows, layout)[receive_rows(flows)]
 
 
 def flow_hashes(flows: pa.Table, layout: Layout) -> npt.NDArray[np.int64]:
@@ -97,7 +97,7 @@ def _values(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     return values
 
 
-def _receive_rows(flows: pa.Table) -> npt.NDArray[np.int64]:
+def receive_rows(flows: pa.Table) -> npt.NDArray[np.int64]:
     """Return for each flow the first row of its connection: its own, or its reverse's."""
     there = _endpoints(flows, "source")
     back = _endpoints(flows, "destination")

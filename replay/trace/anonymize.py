@@ -28,7 +28,7 @@ KEY_RANGE = (16, 1 << 16)
 _PLAIN = (
     *("clock", "format", "latency_at", "loop", "mode", "policy", "received_by"),
     *("device", "devices", "driver", "link_type", "nic", "peer_device"),
-    *("cpu", "kernel", "napi_thread", "preemption"),
+    *("cpu", "kernel", "napi_thread", "preemption", "adaptive", "coalescing"),
 )
 _MAPPED = bytes(10) + b"\xff\xff"
 
