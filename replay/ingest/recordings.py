@@ -9,7 +9,7 @@ from typing import Any
 from replay.ingest.ingested import Ingested
 from replay.ingest.rebuild import rebuild
 from replay.ingest.recording import Recording
-from replay.ingest.sniff import TEXT
+from replay.ingest.sniff import TEXT, TRACE_DAT
 from replay.ingest.stream import Stream
 
 
@@ -35,4 +35,8 @@ def _reader(kind: str) -> Callable[[Stream], Recording]:
         from replay.ingest.text import read_text
 
         return read_text
+    if kind == TRACE_DAT:
+        from replay.ingest.tracedat import read_trace_dat_stream
+
+        return read_trace_dat_stream
     raise ValueError(kind)

@@ -18,13 +18,14 @@ PCAP_MAGICS = frozenset(
 )
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 PERF_MAGICS = (b"PERFILE2", b"2ELIFREP")
+TRACE_DAT_MAGIC = b"\x17\x08\x44tracing"
 
 #: What else a source may be; TEXT is that of perf script, ftrace or trace-cmd report.
 CAPTURES = ("pcap", "pcapng")
 PERF = "perf"
-BUNDLE, ATTACHMENT, TEXT = "bundle", "attachment", "text"
+BUNDLE, ATTACHMENT, TEXT, TRACE_DAT = "bundle", "attachment", "text", "trace.dat"
 
-_READ = "pcap, pcapng, perf.data or text of kernel events"
+_READ = "pcap, pcapng, perf.data, trace.dat or text of kernel events"
 _MAGIC = 24  # bytes by which other formats are told
 _HEAD = 1 << 18  # bytes in which a text's first event must stand
 #: A line of an event: its time, which ends in a colon, and its name, which does or takes arguments;
@@ -36,13 +37,12 @@ _EVENT = re.compile(
 )
 _FOREIGN = {
     b"\x04\x22\x4d\x18": "lz4, which is not read; decompress it first (unlz4)",
-    b"\x17\x08\x44tracing": "a trace-cmd trace.dat, which is not read yet",
     b"ARROW1": "an Arrow file; a bundle is the folder around it",
 }
 
 
 def sniff(path: str | os.PathLike[str]) -> str:
-    """Return `pcap`, `pcapng`, `perf` or `text` for the file at `path`, `bundle` or `attachment`.
+    """Return what the file at `path` is: `pcap`, `pcapng`, `perf`, or one of those above.
 
     An attachment may stand beside a recording; see replay.ingest.attachments. Files may be
     compressed.
@@ -84,6 +84,8 @@ def sniff_stream(stream: Stream) -> str:
         return "pcapng"
     if head[:8] in PERF_MAGICS:
         return PERF
+    if head.startswith(TRACE_DAT_MAGIC):
+        return TRACE_DAT
     if _is_text(head) and _EVENT.search(stream.peek(_HEAD)):
         return TEXT
     if _is_text(head) and stream.is_file:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from replay.errors import TraceError
 
-_MAGIC = b"\x17\x08\x44tracing"
+MAGIC = b"\x17\x08\x44tracing"
 _MOST_SYSTEMS = 4096
 _MOST_EVENTS = 1 << 16
 _LONGEST_RECORD = 1 << 16
 _LONGEST_TEXT = 1 << 20
+_LONGEST_NAME = 1 << 12
 
 _NAME = re.compile(r"^name:[ \t]*(\S+)", re.MULTILINE)
 _ID = re.compile(r"^ID:[ \t]*(\d{1,5})[ \t]*$", re.MULTILINE)
@@ -67,18 +68,43 @@ def read_formats(path: Path, section: bytes) -> dict[int, Format]:
 
     Raises TraceError where the section is cut or damaged.
     """
-    reader = _Reader(path, section)
-    if reader.take(len(_MAGIC)) != _MAGIC:
-        raise TraceError(f"{path}: its tracing data does not begin as such")
-    reader.text()  # version
+    reader = SectionReader(path, section)
+    begin_tracing_data(reader)
+    take_ring_formats(reader)
+    skip_ftrace_formats(reader)
+    return read_event_formats(reader)
+
+
+def begin_tracing_data(reader: SectionReader) -> str:
+    """Take the head that perf's tracing data and trace-cmd's files share; return its version."""
+    if reader.take(len(MAGIC)) != MAGIC:
+        raise TraceError(f"{reader.path}: its tracing data does not begin as such")
+    version = reader.text()
     reader.order = "<" if reader.take(1) == b"\0" else ">"
-    reader.take(1 + 4)  # sizeof(long), page size
+    reader.take(1)  # sizeof(long)
+    reader.page_size = reader.number("I")
+    return version
+
+
+def take_ring_formats(reader: SectionReader) -> str:
+    """Take how the ring buffer's pages and records look; return the text of the former."""
+    page = ""
     for expected in ("header_page", "header_event"):
         if reader.text() != expected:
-            raise TraceError(f"{path}: its tracing data lacks {expected}")
-        reader.block()
+            raise TraceError(f"{reader.path}: its tracing data lacks {expected}")
+        text = reader.block()
+        page = page or text[:_LONGEST_TEXT].decode("utf-8", "replace")
+    return page
+
+
+def skip_ftrace_formats(reader: SectionReader) -> None:
+    """Take ftrace's own events, which are no tracepoints."""
     for _ in range(reader.count(_MOST_EVENTS)):
-        reader.block()  # ftrace's own events, which perf does not record
+        reader.block()
+
+
+def read_event_formats(reader: SectionReader) -> dict[int, Format]:
+    """Read the format texts of all systems: tracepoints by their number."""
     formats = {}
     for _ in range(reader.count(_MOST_SYSTEMS)):
         system = reader.text()
@@ -90,32 +116,41 @@ def read_formats(path: Path, section: bytes) -> dict[int, Format]:
     return formats
 
 
-class _Reader:
+class SectionReader:
     """Takes bytes from the front of a section, never beyond its end."""
 
-    def __init__(self, path: Path, data: bytes) -> None:
+    def __init__(self, path: Path, data: bytes | memoryview) -> None:
         self.path, self.data, self.place = path, data, 0
         self.order = "<"
+        self.page_size = 4096
 
     def take(self, size: int) -> bytes:
-        taken = self.data[self.place : self.place + size]
+        """Take so many bytes."""
+        taken = bytes(self.data[self.place : self.place + size])
         if len(taken) < size:
             raise TraceError(f"{self.path}: its tracing data is cut after {len(self.data)} bytes")
         self.place += size
         return taken
 
     def text(self) -> str:
-        end = self.data.find(b"\0", self.place)
-        if end < 0:
+        """Take a text and the zero byte that ends it."""
+        end = bytes(self.data[self.place : self.place + _LONGEST_NAME]).find(b"\0") + self.place
+        if end < self.place:
             end = len(self.data)  # one byte too far: cut
         return self.take(end + 1 - self.place)[:-1].decode("utf-8", "replace")
 
+    def number(self, kind: str) -> int:
+        """Take an unsigned number, by struct's letter."""
+        number: int = struct.unpack(self.order + kind, self.take(struct.calcsize("<" + kind)))[0]
+        return number
+
     def count(self, most: int) -> int:
-        number: int = struct.unpack(self.order + "I", self.take(4))[0]
+        """Take a count of at most `most`."""
+        number = self.number("I")
         if number > most:
             raise TraceError(f"{self.path}: its tracing data counts {number} of at most {most}")
         return number
 
-    def block(self) -> bytes:
-        size: int = struct.unpack(self.order + "Q", self.take(8))[0]
-        return self.take(size)
+    def block(self, kind: str = "Q") -> bytes:
+        """Take bytes that their number precedes."""
+        return self.take(self.number(kind))

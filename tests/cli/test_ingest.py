@@ -62,7 +62,10 @@ def test_a_capture_alone_is_replayed_on_the_generic_host(
     ("content", "message"),
     [
         (b"", "some.pcap: "),
-        (b"no capture at all, but some text", "some.pcap: is no pcap, pcapng, perf.data or text"),
+        (
+            b"no capture at all, but some text",
+            "some.pcap: is no pcap, pcapng, perf.data",
+        ),
         (struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1), "nothing to replay"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tests.fuzz import capture_files, packet_headers, perf_files
+from tests.fuzz import capture_files, kernel_events, packet_headers, perf_files
 
 
 class Target(NamedTuple):
@@ -20,5 +20,9 @@ TARGETS = {
     "pcap": Target(capture_files.pcaps, capture_files.pcap_of, capture_files.run_pcap),
     "pcapng": Target(capture_files.pcapngs, capture_files.pcapng_of, capture_files.run_pcapng),
     "perf": Target(perf_files.recordings, perf_files.recordings_of, perf_files.run),
+    "text": Target(kernel_events.texts, kernel_events.texts_of, kernel_events.run_text),
+    "trace.dat": Target(
+        kernel_events.trace_dats, kernel_events.trace_dat_of, kernel_events.run_trace_dat
+    ),
     "headers": Target(packet_headers.packets, packet_headers.packets_of, packet_headers.run),
 }

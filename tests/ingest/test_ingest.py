@@ -60,7 +60,7 @@ def test_nothing_is_left_of_a_source_that_cannot_be_read(tmp_path: Path, capture
     (tmp_path / "bad.pcap").write_bytes(b"nonsense")
     before = sorted(tmp_path.iterdir())
     for sources, reason in (
-        ([tmp_path / "bad.pcap"], "is no pcap, pcapng, perf.data or text"),
+        ([tmp_path / "bad.pcap"], "is no pcap, pcapng, perf.data, trace.dat or text"),
         ([], "0 recordings"),
         ([capture, capture], "2 recordings"),
         ([tmp_path / "absent"], "No such file"),

@@ -21,13 +21,15 @@ from replay.ingest.sniff import sniff
         (b"PERFILE2\x68".hex() + "00" * 7, "perf"),
         (b"2ELIFREP".hex() + "00" * 7 + "68", "perf"),
         (b"PERFILE2".hex() + "10" + "00" * 7, "perf"),
+        (b"\x17\x08\x44tracing6".hex(), "trace.dat"),
+        (b"  a-1 [000] d..1 5.000001: irq_handler_entry: irq=1\n".hex(), "text"),
     ],
 )
 def test_formats_are_known_by_their_magic_whatever_their_name(
     tmp_path: Path, head: str, kind: str
 ) -> None:
     path = tmp_path / "lie.txt"
-    path.write_bytes(bytes.fromhex(head) + bytes(40))
+    path.write_bytes(bytes.fromhex(head) + (b"" if kind == "text" else bytes(40)))
     assert sniff(path) == kind
 
 
@@ -40,7 +42,6 @@ def test_formats_are_known_by_their_magic_whatever_their_name(
         (gzip.compress(b"%PDF-1.4", mtime=0), r"is no pcap.*25 50 44 46"),
         (b"\x04\x22\x4d\x18\x00", "unlz4"),
         (b"PERFFILE\x00\x00", "version 1"),
-        (b"\x17\x08\x44tracing", "trace.dat"),
         (b"\xd4\xc3", "is cut after 2 bytes"),
         (b"%PDF-1.4", r"is no pcap.*25 50 44 46"),
     ],
