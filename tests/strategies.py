@@ -137,6 +137,8 @@ def wide_hosts(draw: st.DrawFn) -> Host:
         far_ns=draw(durations),
         cold_ns=draw(durations),
         interrupted_ns=draw(durations),
+        stale_ns=draw(durations),
+        stale_after_ns=draw(st.sampled_from([0, 1_000, 20_000])),
         program_ns=draw(durations),
         cstates=draw(st.sampled_from([(), ((1_000, 100), (4_000, 900))])),
         background_ns=draw(durations),

@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from replay.cli.backtest import backtest
 from replay.cli.calibrate import calibrate
 from replay.cli.capture import capture
 from replay.cli.convert import convert
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 for command in (capture, ingest, inspect, calibrate, whatif, policies, convert):
     app.command()(command)
+app.add_typer(backtest)
 
 
 def main() -> None:

@@ -51,6 +51,6 @@ def is_common(policy: Policy, host: Host) -> bool:
         and not policy.hooked
         and not host.tx_completions
         and (host.repost_every, host.extra_irq) == (1, False)
-        and not (host.cold_ns or host.interrupted_ns or host.cstates)
+        and not (host.cold_ns or host.stale_ns or host.interrupted_ns or host.cstates)
         and not (host.background_ns and host.background_period_ns)
     )

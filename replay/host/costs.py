@@ -10,7 +10,7 @@ from replay.policy.model import Policy
 
 #: Times that are no cost of the receive path: the application's, the client's, and clocks.
 _NO_COST = (
-    *("request_ns", "recorded_ns", "client_ns", "bypass_packet_ns"),
+    *("stale_after_ns", "request_ns", "recorded_ns", "client_ns", "bypass_packet_ns"),
     *("jiffy_ns", "slice_ns", "rt_period_ns", "rt_runtime_ns"),
 )
 _COSTS = tuple(

@@ -89,6 +89,8 @@ class Host:
     far_ns: int = 0  # the same across caches
     cold_ns: int = 0  # more, for the first request after a sleep: the caches are cold
     interrupted_ns: int = 0  # more, for a thread whose CPU a device or its NAPI's timer took
+    stale_ns: int = 0  # more, for a request that waited longer than this since it arrived:
+    stale_after_ns: int = 1_000_000  # its packet and its connection have left the caches
     program_ns: int = 0  # a kworker's time to program what net DIM chose
     #: (target residency, exit latency) of each C-state, ns, shallow to deep
     cstates: tuple[tuple[int, int], ...] = ()

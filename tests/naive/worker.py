@@ -86,6 +86,8 @@ class Worker(Task):
         if self.cold:
             service += host.cold_ns
             self.cold = False
+        if started - island.arrival[packet] > host.stale_after_ns:
+            service += host.stale_ns
         if polled_by is not self.cpu:
             near = polled_by.domain == self.cpu.domain
             service += host.handoff_ns if near else host.far_ns

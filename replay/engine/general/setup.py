@@ -35,7 +35,16 @@ MAX_SOFTIRQ_TIME = 2 * MILLISECOND  # kernel/softirq.c
 _COSTS = (
     *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit"),
     *("idle", "wake", "sleep", "epoll", "event", "transmit", "notify", "busy_poll", "ipi"),
-    *("handoff", "far", "cold", "interrupted", "background", "background_period"),
+    *(
+        "handoff",
+        "far",
+        "cold",
+        "stale",
+        "stale_after",
+        "interrupted",
+        "background",
+        "background_period",
+    ),
     *("program", "tx_delay", "tx", "jiffy"),
     *("rt_period", "rt_runtime", "slice"),
 )

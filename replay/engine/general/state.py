@@ -45,7 +45,7 @@ ISLAND = _record(
     # the host's costs, ns
     *("irq_latency", "irq", "timer_latency", "timer", "poll", "packet", "exit"),
     *("idle", "wake", "sleep", "epoll", "event", "transmit", "notify", "busy_poll"),
-    *("ipi", "handoff", "far", "cold", "interrupted", "program"),
+    *("ipi", "handoff", "far", "cold", "stale", "stale_after", "interrupted", "program"),
     *("background", "background_period"),
     *("tx_completions", "tx_delay", "tx", "extra_irq", "gro_batch", "jiffy", "preemption"),
     *("rt_period", "rt_runtime", "slice", "cstates", "softirq_jiffies"),

@@ -134,6 +134,8 @@ def _begin_request(g: Any, c: Any, t: Any) -> None:
     if t.cold:
         t.own += g.cold
         t.cold = 0
+    if g.stale > 0 and g.now - int64s_at(g.when, g.offered)[slot] > g.stale_after:
+        t.own += g.stale
     if polled_by != t.cpu:
         t.own += g.handoff if cpu_of(g, polled_by).domain == c.domain else g.far
 
@@ -141,7 +143,7 @@ def _begin_request(g: Any, c: Any, t: Any) -> None:
 @jit_inside
 def _serve_quietly(g: Any, c: Any, t: Any) -> None:
     """Serve requests of the batch for as long as nothing else can happen."""
-    if t.cold:
+    if t.cold or g.stale > 0:
         return
     when, service = int64s_at(g.when, g.offered), int64s_at(g.service, g.offered)
     memory = int64s_at(g.memory, g.memory_size)
