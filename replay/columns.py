@@ -117,6 +117,17 @@ def _range_end(name: str, place: int) -> Column:
     return Column(f"{name}_{('low', 'high')[place]}_us", "Float64", value)
 
 
+def _likely_end(metric: str, place: int) -> Column:
+    def value(row: Row) -> float | None:
+        found = None if row.likely is None else row.likely.get(metric)
+        return None if found is None else found[place]
+
+    return Column(f"{metric}_likely_{('low', 'high')[place]}", "Float64", value)
+
+
+#: There too where intervals were drawn; in the units of METRICS.
+LIKELY_COLUMNS = tuple(_likely_end(name, place) for name in ERRORS for place in (0, 1))
+
 #: There too where arrivals are known within bounds only.
 RANGE_COLUMNS = tuple(_range_end(name, place) for name in ("p50", "p95", "p99") for place in (0, 1))
 
@@ -124,4 +135,5 @@ RANGE_COLUMNS = tuple(_range_end(name, place) for name in ("p50", "p95", "p99") 
 def columns_of(result: Result) -> tuple[Column, ...]:
     """Return the columns of a result: COLUMNS, and those of ranges and causes where it has them."""
     ranged = RANGE_COLUMNS if any(row.ranges_us for row in result.rows) else ()
-    return (*COLUMNS, *ranged, *(CAUSE_COLUMNS if result.explained else ()))
+    drawn = LIKELY_COLUMNS if any(row.likely for row in result.rows) else ()
+    return (*COLUMNS, *drawn, *ranged, *(CAUSE_COLUMNS if result.explained else ()))

@@ -102,6 +102,10 @@ class Row:
     tail_causes: Numbers | None = None
     tail_cause: str | None = None  # the largest but CLIENT
     intervals: Mapping[str, tuple[float, float]] | None = None  # middle half of the repetitions
+    # Nine in ten draws (replay.draws), by the names of `metrics`: of the figures, and of their
+    # difference to the model of the measured policy:
+    likely: Mapping[str, tuple[float, float]] | None = None
+    likely_difference: Mapping[str, tuple[float, float]] | None = None
     # At the bounds of the arrivals, where these were inferred; p50, p95 and p99:
     ranges_us: Mapping[str, tuple[float, float]] | None = None
     error_pct: Mapping[str, float] | None = None  # signed, against the measured row
@@ -166,6 +170,8 @@ class Row:
             and {name: [_rounded(x) for x in pair] for name, pair in self.intervals.items()},
             "error_pct": _all_rounded(self.error_pct),
             **({"ranges_us": ends} if self.ranges_us else {}),
+            **_all_pairs("likely", self.likely),
+            **_all_pairs("likely_difference", self.likely_difference),
             **({"causes": self._causes()} if causes else {}),
         }
 
@@ -235,6 +241,15 @@ class Result:
 def _rounded(value: float | None) -> float | None:
     """Three decimals: below the resolution of anything measured, and the same everywhere."""
     return None if value is None else round(value, 3)
+
+
+def _all_pairs(
+    name: str, pairs: Mapping[str, tuple[float, float]] | None
+) -> dict[str, dict[str, list[float | None]]]:
+    """Return an entry of intervals for the JSON form; none where there are none."""
+    if pairs is None:
+        return {}
+    return {name: {key: [_rounded(end) for end in pair] for key, pair in pairs.items()}}
 
 
 def _all_rounded(values: Numbers | None) -> dict[str, float | None] | None:

@@ -14,6 +14,8 @@ from itertools import islice
 
 from replay.arrivals import LOADS_BY, Offered, offered
 from replay.describe import assumptions, free_handoffs, head, kept_as_recorded
+from replay.draws import draws as drawn_anew
+from replay.draws import draws_to_make, intervals_note, with_intervals
 from replay.engine import replay_island
 from replay.engine.histogram import Histogram
 from replay.engine.outcome import Outcome
@@ -61,6 +63,7 @@ def what_if(
     causes: bool = False,
     arrivals: str = "auto",
     service: str | None = None,
+    draws: int | None = None,
     hooks: str | os.PathLike[str] | None = None,
     threads: int | None = None,
 ) -> Result:
@@ -73,6 +76,8 @@ def what_if(
     `load` multiplies the arrival rate: compression divides the times by it, superposition lays so
     many copies of the recording over each other. `arrivals` is auto, open or closed. `service`
     is a distribution of service times (`replay.service.parse_service`); None leaves the recorded.
+    `draws` is how often constants, arrivals and blocks are drawn anew for the intervals of the rows
+    (`replay.draws`), 0 for none; None draws where that is soon done.
 
     `queues` and `indirection` hash the flows onto that many queues; None leaves them as recorded.
     `places` says what runs where; None gives each queue a CPU and a worker. `hooks` is a
@@ -103,8 +108,9 @@ def what_if(
         offer = superposed(offer, load)
     layout = lay_out(trace, queues, indirection)
 
-    def machines(offer: Offered) -> tuple[Machine, Machine]:
+    def machines(offer: Offered, costs: Host = costs) -> tuple[Machine, Machine]:
         """Return the machine as recorded, and the one asked for."""
+        fitted = costs if nic is None else with_nic(costs, nic)
         recorded = Machine(costs, place(trace, offer, None, None))
         if times is not None:
             placement = place(trace, with_service(offer, times), layout, places)
@@ -142,6 +148,16 @@ def what_if(
             per_queue=per_queue,
         )
     ]
+
+    def drawn() -> Iterator[tuple[list[Numbers], float]]:
+        """Yield the metrics of every scenario in each draw."""
+        for it in drawn_anew(offer, costs, count):
+            other = scenarios(truth.policy, asked, *machines(it.offer, it.host))
+            found = replay_all(other, threads)
+            yield [_metrics(scenario, found, truth) for scenario in other], it.missed
+
+    count = draws_to_make(draws, offer, len(replayed))
+    rows = with_intervals(rows, list(drawn()), truth)
     return Result(
         trace=trace.name,
         host=costs.name,
@@ -161,6 +177,7 @@ def what_if(
                 truth, recorded, changed, nic=nic, service=times, per_queue=per_queue
             ),
             *notes_on_islands(replayed, per_queue=per_queue),
+            *intervals_note(count, draws, truth),
         ),
     )
 
@@ -178,6 +195,22 @@ def replay_all(
 def together(outcomes: Iterable[Outcome]) -> Histogram:
     """Return the latencies of all islands of a scenario."""
     return reduce(Outcome.merge, outcomes).latency
+
+
+def _metrics(scenario: Scenario, outcomes: Iterator[Outcome], truth: Measurements) -> Numbers:
+    """Return the metrics of a scenario whose islands' outcomes come next."""
+    whole = reduce(Outcome.merge, islice(outcomes, len(scenario.islands)))
+    idle = whole.cpu.idle + scenario.idle_cpus * whole.duration_ns
+    row = summarise(
+        replace(whole, cpu=replace(whole.cpu, idle=idle)),
+        kind=scenario.kind,
+        policy=scenario.name,
+        load=truth.load,
+        offered=sum(island.requests for island in scenario.islands),
+        latency_at=truth.latency_at,
+        client_ns=truth.client_ns,
+    )
+    return row.metrics()
 
 
 def with_ranges(row: Row, others: Sequence[Numbers]) -> Row:

@@ -96,6 +96,13 @@ def whatif(
             " pareto:20us,shape=2; default as recorded.",
         ),
     ] = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Draws of constants, arrivals and blocks behind the intervals; 0 for none.",
+        ),
+    ] = None,
     hooks: Annotated[
         Path | None,
         typer.Option(
@@ -159,6 +166,7 @@ def whatif(
             causes=causes,
             arrivals=arrivals,
             service=service,
+            draws=draws,
             hooks=hooks,
         )
     for note in [*notes, *result.notes]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from replay.report.cause_tables import cause_tables
 from replay.report.cells import Cell, columns
+from replay.report.likely_table import likely_tables
 from replay.result import Result, Row
 
 
@@ -13,7 +14,8 @@ def markdown(result: Result, *, verbose: bool = False) -> str:
     """Return the same cells as the text table, as Markdown. Latencies in us."""
     lines = [f"- **{name}**: {_plain(about)}" for name, about in result.about.items()]
     lines += ["", *_lines(columns(result.rows, verbose), result.rows)]
-    for title, cells, rows in cause_tables(result, verbose=verbose):
+    below = [*likely_tables(result), *cause_tables(result, verbose=verbose)]
+    for title, cells, rows in below:
         lines += ["", f"**{title}**", "", *_lines(cells, rows)]
     return "\n".join(lines) + "\n"
 

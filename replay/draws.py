@@ -1,0 +1,243 @@
+"""Other recordings that this one could have been: constants, arrivals and minutes drawn anew.
+
+A draw takes each constant from what is known of it, puts inferred arrivals somewhere between their
+bounds, and puts the recording together from its own blocks, drawn with replacement. All policies
+are replayed in the same draws, so that differences between policies are known better than each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from math import log
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.arrivals import Offered
+from replay.errors import PolicyError
+from replay.host import GENERIC, Host
+from replay.host.model import LONGEST_NS
+from replay.measured import Measurements
+from replay.result import Row
+
+Int64s = npt.NDArray[np.int64]
+Metrics = Mapping[str, "float | None"]
+Interval = tuple[float, float]
+
+SEED = 20_260_103
+#: Draws where nobody says, and packets of all their replays up to which they are made.
+DRAWS = 20
+MOST_DRAWS = 1000
+MOST_PACKETS = 8_000_000
+#: Blocks that the recording is cut into.
+BLOCKS = 20
+#: The share of what is told that lies within an interval.
+SHARE = 0.9
+
+#: What a constant that was seen in the recording may be off by (one deviation): the mean of its
+#: samples is known far better, but it is that of one policy, load and day.
+SEEN = 0.1
+#: And one of the generic host: a factor of two either way in nine cases of ten.
+_QUARTILE, _TWENTIETH = NormalDist().inv_cdf(0.75), NormalDist().inv_cdf(0.95)
+UNSEEN = log(2) / _TWENTIETH
+#: What the model misses a figure by (one deviation) where no measurement says more.
+MISSED = 0.1
+#: And where one does: its error on the measured policy, at least this.
+LEAST_MISSED = 0.03
+
+_DRAWN = tuple(
+    field.name
+    for field in fields(Host)
+    if field.name.endswith("_ns")
+    and field.name not in ("recorded_ns", "jiffy_ns", "slice_ns", "rt_period_ns", "rt_runtime_ns")
+    and not field.name.startswith("background")
+)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One world: its host, its packets, and by what the model misses figures in it."""
+
+    host: Host
+    offer: Offered
+    missed: float  # standard normal
+
+
+def draws(offer: Offered, host: Host, count: int) -> Iterator[Draw]:
+    """Yield `count` draws, always the same ones."""
+    random = np.random.default_rng(SEED)
+    for _ in range(count):
+        yield Draw(_host(host, random), _offer(offer, random), float(random.standard_normal()))
+
+
+def _host(host: Host, random: np.random.Generator) -> Host:
+    """Return a host whose constants are drawn from what is known of them."""
+    changes = {}
+    for name in _DRAWN:
+        value, cost = getattr(host, name), host.costs.get(name)
+        normal = float(random.standard_normal())  # the same number of draws for every host
+        if cost is not None and cost.source.startswith("fitted"):
+            drawn = value + normal * (cost.q3 - cost.q1) / (2 * _QUARTILE)
+        elif cost is not None and cost.samples:
+            drawn = value * (1 + SEEN * normal)
+        elif cost is not None or host == GENERIC:
+            drawn = value * float(np.exp(UNSEEN * normal))
+        else:  # a person's own number
+            drawn = value
+        changes[name] = min(max(0, round(drawn)), LONGEST_NS)
+    return replace(host, **changes)
+
+
+def _offer(offer: Offered, random: np.random.Generator) -> Offered:
+    """Return other arrivals; those that follow answers stay as they are."""
+    between, order = float(random.random()), random.integers(0, BLOCKS, BLOCKS)
+    if offer.workload.closed:
+        return offer
+    work = offer.workload
+    at = _arrivals(offer, between)
+    length = -(-work.duration_ns // BLOCKS)
+    cuts = np.searchsorted(work.arrival_ns, np.arange(BLOCKS + 1) * length)
+    rows = np.concatenate([np.arange(cuts[it], cuts[it + 1]) for it in order])
+    starts = np.repeat(np.arange(BLOCKS) - order, cuts[order + 1] - cuts[order]) * length
+    moved = np.maximum(at[rows] + starts, 0)
+    sorted_ = np.argsort(moved, kind="stable")  # at the seams, and where bounds cross
+    rows, moved = rows[sorted_], moved[sorted_]
+    inside = moved < work.duration_ns
+    rows, moved = rows[inside], moved[inside]
+    if not len(rows):
+        return offer
+    picked = rows if offer.picked is None else offer.picked[rows]
+    return replace(
+        offer,
+        workload=replace(
+            work,
+            arrival_ns=moved,
+            service_ns=work.service_ns[rows],
+            size=None if work.size is None else work.size[rows],
+        ),
+        picked=picked,
+        copy=None if offer.copy is None else offer.copy[rows],
+    )
+
+
+def _arrivals(offer: Offered, between: float) -> Int64s:
+    """Return the arrivals, inferred ones that share of the way from earliest to latest."""
+    at = offer.workload.arrival_ns
+    early, late = (offer.column(f"{name}_ns", -1) for name in ("earliest", "latest"))
+    known = (early >= 0) & (late > early)
+    if offer.picked is not None or not known.any():  # copies are of their own time
+        return at
+    drawn = np.rint((early + between * (late - early)) / offer.load).astype(np.int64)
+    return np.where(known, drawn, at)
+
+
+def draws_to_make(asked: int | None, offer: Offered, scenarios: int) -> int:
+    """Return how many draws are made: those asked for, else DRAWS where that is soon done.
+
+    Raises PolicyError for a number that is none.
+    """
+    if asked is not None:
+        if not 0 <= asked <= MOST_DRAWS:
+            raise PolicyError(f"draws = {asked} is outside 0 to {MOST_DRAWS}")
+        return asked
+    return DRAWS if len(offer.workload.arrival_ns) * scenarios * DRAWS <= MOST_PACKETS else 0
+
+
+def intervals_note(made: int, asked: int | None, truth: Measurements) -> list[str]:
+    """Return what intervals are of, or that there are none."""
+    if not made:
+        if asked == 0:
+            return []
+        return ["no intervals: the recording is long; --draws 20 replays it as often"]
+    measured = truth.policy is not None and truth.policy.name in truth.rows
+    known = "its error on what was measured" if measured else f"{100 * MISSED:.0f} %"
+    return [
+        f"likely: {100 * SHARE:.0f} % of {made} draws of the constants from what is known of them,"
+        f" of inferred arrivals between their bounds, and of the recording's blocks; the model"
+        f" itself misses a figure by {known}"
+    ]
+
+
+def with_intervals(
+    rows: Sequence[Row], drawn: Sequence[tuple[Sequence[Metrics], float]], truth: Measurements
+) -> list[Row]:
+    """Return the rows, those of scenarios with the intervals that draws give them.
+
+    `drawn` has the metrics of every scenario, in the order of their rows, in each draw.
+    """
+    if not drawn:
+        return list(rows)
+    replayed = [row for row in rows if row.kind != "measured" and row.queue is None]
+    errors = next((row.error_pct for row in replayed if row.kind == "model"), None)
+    base = next((row for row in replayed if row.kind == "model"), None)
+    of_row = {
+        id(row): [(metrics[place], missed) for metrics, missed in drawn]
+        for place, row in enumerate(replayed)
+    }
+    found = []
+    for row in rows:
+        if id(row) in of_row:
+            mine, figures = of_row[id(row)], row.metrics()
+            likely = intervals(figures, mine, errors)
+            apart = None
+            if base is not None and row is not base:
+                apart = differences(figures, mine, base.metrics(), of_row[id(base)], errors)
+            row = replace(row, likely=likely, likely_difference=apart)
+        found.append(row)
+    return found
+
+
+def intervals(
+    figures: Metrics,
+    drawn: Sequence[tuple[Metrics, float]],
+    errors: Mapping[str, float] | None,
+) -> dict[str, Interval]:
+    """Return the interval of each metric of a prediction.
+
+    `drawn` has the metrics of each draw, and its `missed`; `errors` are the model's on the measured
+    policy, %, None where it was not measured. An interval holds the prediction itself.
+    """
+    found = {}
+    for name, value in figures.items():
+        values = _missed(name, drawn, errors)
+        if value is None or len(values) < len(drawn):
+            continue
+        low, high = np.quantile(values, [(1 - SHARE) / 2, (1 + SHARE) / 2])
+        found[name] = (min(float(low), value), max(float(high), value))
+    return found
+
+
+def differences(
+    figures: Metrics,
+    drawn: Sequence[tuple[Metrics, float]],
+    base: Metrics,
+    base_drawn: Sequence[tuple[Metrics, float]],
+    errors: Mapping[str, float] | None,
+) -> dict[str, Interval]:
+    """Return the interval of each metric's difference to the model of the measured policy."""
+    found = {}
+    for name, value in figures.items():
+        of_base = base.get(name)
+        mine, other = _missed(name, drawn, errors), _missed(name, base_drawn, errors)
+        if value is None or of_base is None or not len(mine) == len(other) == len(drawn):
+            continue
+        low, high = np.quantile(mine - other, [(1 - SHARE) / 2, (1 + SHARE) / 2])
+        found[name] = (min(float(low), value - of_base), max(float(high), value - of_base))
+    return found
+
+
+def _missed(
+    name: str, drawn: Sequence[tuple[Metrics, float]], errors: Mapping[str, float] | None
+) -> npt.NDArray[np.float64]:
+    """Return a metric in each draw that has it, with what the model misses it by."""
+    error = None if errors is None else errors.get(name)
+    share = MISSED if error is None else max(LEAST_MISSED, abs(error) / 100)
+    found = []
+    for metrics, missed in drawn:
+        value = metrics.get(name)
+        if value is not None:
+            found.append(max(0.0, value * (1 + share * missed)))
+    most = 100.0 if name.startswith("cpu_") else np.inf
+    return np.minimum(np.array(found, np.float64), most)

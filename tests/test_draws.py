@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from replay.arrivals import offered
+from replay.draws import BLOCKS, DRAWS, MOST_PACKETS, differences, draws, draws_to_make, intervals
+from replay.errors import PolicyError
+from replay.host import GENERIC, Cost
+from replay.report.table import table
+from replay.whatif import what_if
+from tests.tiny import GAP, HOST, REQUESTS, tiny_trace
+
+
+def test_constants_are_drawn_from_what_is_known_of_them(tmp_path: Path) -> None:
+    offer = offered(tiny_trace(tmp_path), HOST, load=1.0, arrivals="open")
+    known = replace(
+        GENERIC,
+        name="mine",
+        irq_ns=1_000,
+        poll_ns=1_000,
+        wake_ns=1_000,
+        epoll_ns=1_000,
+        costs={
+            "irq_ns": Cost(932.55, 1_067.45, 9, "fitted to 9 figures"),  # deviation 100
+            "poll_ns": Cost(100, 5_000, 10_000, "poll duration"),
+            "wake_ns": Cost(500, 2_000, 0, "not seen"),
+        },
+    )
+    found = [it.host for it in draws(offer, known, 400)]
+    deviation = {
+        name: float(np.std([getattr(host, name) for host in found]))
+        for name in ("irq_ns", "poll_ns", "wake_ns", "epoll_ns")
+    }
+    assert deviation["irq_ns"] == pytest.approx(100, rel=0.15)
+    assert deviation["poll_ns"] == pytest.approx(100, rel=0.15)  # a tenth, whatever its samples
+    assert 350 < deviation["wake_ns"] < 650
+    assert deviation["epoll_ns"] == 0  # a person's own number
+    wide = [it.host.epoll_ns for it in draws(offer, GENERIC, 400)]
+    inside = np.mean([(value >= 250) & (value <= 1_000) for value in wide])
+    assert inside == pytest.approx(0.9, abs=0.05)
+    assert {host.jiffy_ns for host in found} == {GENERIC.jiffy_ns}
+
+
+def test_blocks_are_drawn_with_replacement_and_stay_whole(tmp_path: Path) -> None:
+    duration = REQUESTS * GAP
+    trace = tiny_trace(tmp_path, manifest={"duration_ns": duration})
+    offer = offered(trace, HOST, load=1.0, arrivals="open", sizes=True)
+    length = duration // BLOCKS
+    counts = []
+    for draw in draws(offer, HOST, 50):
+        work, picked = draw.offer.workload, draw.offer.picked
+        assert picked is not None
+        assert (np.diff(work.arrival_ns) >= 0).all()
+        assert work.arrival_ns[-1] < duration
+        assert np.array_equal(work.service_ns, offer.workload.service_ns[picked])
+        shift = work.arrival_ns - offer.workload.arrival_ns[picked]
+        assert (shift % length == 0).all()
+        counts.append(len(picked))
+    assert np.mean(counts) == pytest.approx(len(offer.workload.arrival_ns), rel=0.02)
+    again = [it.offer.workload.arrival_ns.tolist() for it in draws(offer, HOST, 3)]
+    assert again == [it.offer.workload.arrival_ns.tolist() for it in draws(offer, HOST, 3)]
+
+
+def test_closed_arrivals_follow_answers_in_every_draw(tmp_path: Path) -> None:
+    offer = offered(tiny_trace(tmp_path), HOST, load=1.0, arrivals="closed")
+    assert all(it.offer is offer for it in draws(offer, HOST, 3))
+
+
+def test_an_interval_holds_nine_in_ten_and_the_prediction() -> None:
+    drawn = [({"irqs": float(i), "cpu_busy": 99.0, "p": None}, 0.0) for i in range(101)]
+    found = intervals({"irqs": 200.0, "cpu_busy": 99.0, "p": 1.0}, drawn, None)
+    assert set(found) == {"irqs", "cpu_busy"}
+    assert found["irqs"] == pytest.approx((5, 200))
+    assert found["cpu_busy"] == (99, 99)
+    wide = [({"irqs": 100.0, "cpu_busy": 99.0}, missed) for missed in np.linspace(-2, 2, 101)]
+    (low, high), busy = intervals({"irqs": 100.0, "cpu_busy": 99.0}, wide, {"irqs": 20.0}).values()
+    assert (low, high) == pytest.approx((64, 136))
+    assert busy[1] == 100  # no CPU is busier
+
+
+def test_what_all_policies_share_cancels_in_their_difference() -> None:
+    missed = np.linspace(-2, 2, 41).tolist()
+    base = [({"p50": 50.0}, it) for it in missed]
+    mine = [({"p50": 52.0}, it) for it in missed]
+    (apart,) = differences({"p50": 52.0}, mine, {"p50": 50.0}, base, {"p50": 10.0}).values()
+    assert apart == pytest.approx((2 * 0.82, 2 * 1.18))
+
+
+def test_rows_have_intervals_where_that_is_soon_done(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path, manifest={"policy": "base"})
+    result = what_if(trace, ["defer20"], host=HOST)
+    model, alternative, bound = (row for row in result.rows if row.kind != "measured")
+    assert model.likely is not None
+    assert model.likely_difference is None
+    for row in (model, alternative, bound):
+        assert row.likely is not None
+        for name, (low, high) in row.likely.items():
+            assert low <= row.metrics()[name] <= high  # type: ignore[operator]
+    assert alternative.likely_difference is not None
+    assert any(f"{DRAWS} draws" in note for note in result.notes)
+    assert "# Likely: nine in ten draws" in table(result)
+    told = next(row for row in result.to_dict()["rows"] if row["kind"] == "alternative")
+    assert set(told["likely"]) >= {"latency_p50", "irqs"}
+    assert "latency_p50_likely_low" in result.frame().columns
+    none = what_if(trace, ["defer20"], host=HOST, draws=0)
+    assert all(row.likely is None for row in none.rows)
+    assert "Likely" not in table(none)
+    assert "latency_p50_likely_low" not in none.frame().columns
+
+
+def test_long_recordings_are_not_drawn_unasked(tmp_path: Path) -> None:
+    offer = offered(tiny_trace(tmp_path), HOST, load=1.0, arrivals="open")
+    packets = len(offer.workload.arrival_ns)
+    assert draws_to_make(None, offer, MOST_PACKETS // packets // DRAWS) == DRAWS
+    assert draws_to_make(None, offer, MOST_PACKETS // packets // DRAWS + 1) == 0
+    assert draws_to_make(7, offer, 1 << 40) == 7
+    with pytest.raises(PolicyError, match="draws = -1 is outside 0 to 1000"):
+        draws_to_make(-1, offer, 1)
