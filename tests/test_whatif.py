@@ -238,6 +238,7 @@ def test_queues_that_share_a_cpu_are_one_island(
         queues=3,
         places=places,
         per_queue=True,
+        draws=0,
         threads=1,
     )
     both = [job for job in ruled if isinstance(job[1], tuple)]
@@ -307,7 +308,9 @@ def test_rows_that_keep_the_recorded_machine_are_named(tmp_path: Path) -> None:
 
 
 def test_bounds_that_are_asked_for_are_bounds(tmp_path: Path, ruled: list[tuple[Any, ...]]) -> None:
-    result = what_if(tiny_trace(tmp_path), ["zero-cost", "onload", "base"], host=HOST, threads=1)
+    result = what_if(
+        tiny_trace(tmp_path), ["zero-cost", "onload", "base"], host=HOST, draws=0, threads=1
+    )
     assert [(row.kind, row.policy) for row in result.rows[2:]] == [
         ("bound", "onload"),
         ("bound", "zero-cost"),

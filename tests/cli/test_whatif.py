@@ -26,7 +26,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_shortest_question_works_as_it_stands(folder: Path) -> None:
     done = CliRunner().invoke(app, ["whatif", "--policy", "suspend20"])
     assert done.exit_code == 0
-    policies = [line.split()[0] for line in done.stdout.splitlines() if line[0] != "#"]
+    table, _, likely = done.stdout.partition("\n\n")
+    policies = [line.split()[0] for line in table.splitlines() if line[0] != "#"]
+    assert likely.startswith("# Likely: nine in ten draws")
     assert policies == ["policy", "base", "base", "suspend20", "suspend20", "zero-cost"]
     assert "note: trace traces/tiny.trace\n" in done.stderr
     assert all(line.startswith("note: ") for line in done.stderr.splitlines())

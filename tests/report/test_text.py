@@ -19,7 +19,7 @@ KEPT = Path(__file__).parent / "snapshots"
 @pytest.fixture
 def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
     monkeypatch.setattr("replay.whatif.replay_island", answer_by_rule)
-    return what_if(tiny_trace(tmp_path), ["base", "suspend20", "defer50"], host=HOST)
+    return what_if(tiny_trace(tmp_path), ["base", "suspend20", "defer50"], host=HOST, draws=0)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
     folder = tmp_path / "explained"
     folder.mkdir()
     trace = tiny_trace(folder)
-    return what_if(trace, ["base", "suspend20"], host=HOST, causes=True)
+    return what_if(trace, ["base", "suspend20"], host=HOST, causes=True, draws=0)
 
 
 @pytest.mark.parametrize("verbose", [False, True])
