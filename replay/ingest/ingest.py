@@ -17,6 +17,7 @@ from replay.ingest.sniff import (
     ATTACHMENT,
     BUNDLE,
     CAPTURES,
+    CTF,
     PERF,
     is_folder,
     sniff_folder,
@@ -169,9 +170,11 @@ def _events_writer(source: _Source, device: str | None, compress: str | None) ->
     path, kind, stream = source
     # Here: each format pays for its own imports only.
     from replay.ingest.perf import read_perf
-    from replay.ingest.recordings import read_kernel_events
+    from replay.ingest.recordings import read_ctf_folder, read_kernel_events
 
-    if kind != "perf" and stream is not None:
+    if kind == CTF:
+        read = read_ctf_folder(path, device=device)
+    elif kind != PERF and stream is not None:
         read = read_kernel_events(stream, kind, device=device)
     elif stream is None or stream.is_file:
         read = read_perf(path, device=device)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from replay.ingest.ingested import Ingested
 from replay.ingest.rebuild import rebuild
 from replay.ingest.recording import Recording
-from replay.ingest.sniff import TEXT, TRACE_DAT
+from replay.ingest.sniff import RETIS, TEXT, TRACE_DAT
 from replay.ingest.stream import Stream
 
 
@@ -29,6 +30,16 @@ def read_kernel_events(
     return replace(read, manifest={"sources": [stream.entry()], **read.manifest})
 
 
+def read_ctf_folder(
+    folder: Path, *, device: str | None = None, facts: dict[str, Any] | None = None
+) -> Ingested:
+    """Read a CTF trace like read_kernel_events."""
+    from replay.ingest.ctf import ctf_entry, read_ctf
+
+    read = rebuild(read_ctf(folder), device=device, facts=facts)
+    return replace(read, manifest={"sources": [ctf_entry(folder)], **read.manifest})
+
+
 def _reader(kind: str) -> Callable[[Stream], Recording]:
     """Return a format's reader; each pays for its own imports only."""
     if kind == TEXT:
@@ -39,4 +50,8 @@ def _reader(kind: str) -> Callable[[Stream], Recording]:
         from replay.ingest.tracedat import read_trace_dat_stream
 
         return read_trace_dat_stream
+    if kind == RETIS:
+        from replay.ingest.retis import read_retis
+
+        return read_retis
     raise ValueError(kind)

@@ -24,8 +24,11 @@ TRACE_DAT_MAGIC = b"\x17\x08\x44tracing"
 CAPTURES = ("pcap", "pcapng")
 PERF = "perf"
 BUNDLE, ATTACHMENT, TEXT, TRACE_DAT = "bundle", "attachment", "text", "trace.dat"
+RETIS, CTF = "retis", "ctf"
 
 _READ = "pcap, pcapng, perf.data, trace.dat or text of kernel events"
+_RETIS = (b'{"common":', b'[{"common":')  # its events' only mandatory section
+_DEPTH = ("metadata", "*/metadata", "*/*/metadata", "*/*/*/metadata")  # of LTTng: kernel, ust/uid
 _MAGIC = 24  # bytes by which other formats are told
 _HEAD = 1 << 18  # bytes in which a text's first event must stand
 #: A line of an event: its time, which ends in a colon, and its name, which does or takes arguments;
@@ -65,11 +68,13 @@ def is_folder(place: Path) -> bool:
 
 
 def sniff_folder(place: Path) -> str:
-    """Return what a folder holds: a bundle, or perf.data of `perf record --threads`."""
+    """Return what a folder holds: a bundle, perf.data of `perf record --threads`, or CTF."""
     if (place / "manifest.json").is_file():
         return BUNDLE
     if (place / "data").is_file() and sniff(place / "data") == PERF:
         return PERF
+    if any(path.is_file() for depth in _DEPTH for path in place.glob(depth)):
+        return CTF
     raise TraceError(f"{place}: is a folder; {_READ} is expected")
 
 
@@ -86,6 +91,8 @@ def sniff_stream(stream: Stream) -> str:
         return PERF
     if head.startswith(TRACE_DAT_MAGIC):
         return TRACE_DAT
+    if head.startswith(_RETIS):
+        return RETIS
     if _is_text(head) and _EVENT.search(stream.peek(_HEAD)):
         return TEXT
     if _is_text(head) and stream.is_file:

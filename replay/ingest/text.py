@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,6 @@ from replay.ingest.little_endian import Bytes
 from replay.ingest.points_order import LONGEST, count_from_first
 from replay.ingest.reconstruct_points import NO_TID, Point, Points
 from replay.ingest.recording import Loss, Recording
-from replay.ingest.stream import Stream
 from replay.ingest.text_fields import (
     ANOTHER_FUNCTION,
     NAPI_WATCHDOG,
@@ -38,7 +38,17 @@ _NEWLINE = 0x0A
 _NAMED = (NAPI_WATCHDOG, ANOTHER_FUNCTION)
 
 
-def read_text(stream: Stream) -> Recording:
+class Source(Protocol):
+    """What is read of a Stream."""
+
+    name: str
+    note: str | None
+
+    def readinto(self, room: memoryview) -> int:
+        """Fill `room` as far as one read does; return the bytes, 0 at the end."""
+
+
+def read_text(stream: Source) -> Recording:
     """Read text to its end, a few megabytes at a time; what is kept of a line is its point.
 
     Raises TraceError where no line is of a tracepoint that is known, or the times are of no one
@@ -83,7 +93,7 @@ def empty_found() -> Found:
     )
 
 
-def _chunks(stream: Stream) -> Iterator[tuple[Bytes, int, Int64s]]:
+def _chunks(stream: Source) -> Iterator[tuple[Bytes, int, Int64s]]:
     """Yield buffers with where their first line begins and where their lines end.
 
     The next one is read meanwhile; the beginning of a line that it goes on with is put before it. A
@@ -110,7 +120,7 @@ def _chunks(stream: Stream) -> Iterator[tuple[Bytes, int, Int64s]]:
             buffers.reverse()
 
 
-def _read(stream: Stream, buffer: Bytes) -> tuple[int, Int64s]:
+def _read(stream: Source, buffer: Bytes) -> tuple[int, Int64s]:
     """Fill a buffer; returns how many bytes there are, 0 at the end, and where lines end."""
     room = buffer.data[_LONGEST_LINE : _LONGEST_LINE + _CHUNK]
     filled = 0
@@ -129,7 +139,7 @@ def _runs(times: Int64s, last: int) -> Int64s:
 
 
 def _recording(
-    points: Points, runs: Int64s, found: Found, said: Said, dialects: Dialects, stream: Stream
+    points: Points, runs: Int64s, found: Found, said: Said, dialects: Dialects, stream: Source
 ) -> Recording:
     """Count times from the first point on, and give names to numbers."""
     origin, latest = count_from_first(points, runs)
