@@ -165,7 +165,7 @@ def _left_out(file: TraceDat, reader: _Reader, lacking: list[str]) -> Iterator[s
     if total:
         yield f"{total:,} records of other events left out: {', '.join(_others(file, reader))}"
     if file.instances:
-        yield f"other trace instances left out: {', '.join(file.instances[:8])}"
+        yield f"other trace instances left out: {', '.join(map(ascii, file.instances[:8]))}"
 
 
 def _others(file: TraceDat, reader: _Reader) -> list[str]:

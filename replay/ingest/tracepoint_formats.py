@@ -15,6 +15,7 @@ _MOST_EVENTS = 1 << 16
 _LONGEST_RECORD = 1 << 16
 _LONGEST_TEXT = 1 << 20
 _LONGEST_NAME = 1 << 12
+_LONGEST_EVENT = 128
 
 _NAME = re.compile(r"^name:[ \t]*(\S+)", re.MULTILINE)
 _ID = re.compile(r"^ID:[ \t]*(\d{1,5})[ \t]*$", re.MULTILINE)
@@ -60,7 +61,9 @@ def parse_format(system: str, text: str) -> Format | None:
         elif brackets and "char" in declared:
             kind = 1
         fields[field] = Field(int(offset), int(size), signed == "1", kind)
-    return Format(f"{system}:{name[1]}", int(number[1]), fields)
+    # A damaged file's names are shown to people, too.
+    called = "".join(it for it in f"{system}:{name[1]}"[:_LONGEST_EVENT] if it.isprintable())
+    return Format(called, int(number[1]), fields)
 
 
 def read_formats(path: Path, section: bytes) -> dict[int, Format]:

@@ -39,4 +39,5 @@ PRINTS = {
 
 def printed(event: str, text: str) -> str:
     """A format's text with the kernel's `print fmt`; for PerfBuilder.edit_format."""
-    return text.replace('"..."', PRINTS.get(event, '"..."'))
+    head, _, usual = text.partition("print fmt: ")
+    return f"{head}print fmt: {PRINTS.get(event, usual.strip())}\n"

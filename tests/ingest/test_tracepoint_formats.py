@@ -100,3 +100,9 @@ def test_a_cut_or_changed_section_is_read_or_refused(data: st.DataObject) -> Non
     except TraceError as error:
         said = str(error)
     assert "\n" not in said
+
+
+def test_a_damaged_name_can_be_shown_on_one_line() -> None:
+    found = parse_format("ir\nq\x1b[31m", "name: softirq_entry\nID: 7\n")
+    assert found is not None
+    assert found.name == "irq[31m:softirq_entry"
