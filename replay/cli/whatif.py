@@ -113,6 +113,13 @@ def whatif(
         bool,
         typer.Option("--causes", help="Why requests waited, on average and in the tail."),
     ] = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POLICY",
+            help="Say why it differs from the measured one, and what that hangs on.",
+        ),
+    ] = None,
     form: Annotated[
         str,
         typer.Option("--format", metavar="table|json|tsv|md", help="What is written on stdout."),
@@ -135,6 +142,9 @@ def whatif(
     """
     if hooks:
         os.environ["REPLAY_HOOKS"] = str(hooks)  # read as the engine is imported
+    from functools import partial
+
+    from replay.explain import explained
     from replay.places import parse_places
     from replay.progress import shown
     from replay.report import report_named
@@ -151,11 +161,13 @@ def whatif(
         queue_nics=queue_nics,
         spread=spread,
     )
+    if explain and explain not in (policy := policy or []):
+        policy = [*policy, explain]
     with shown(progress), opened(trace) as (recording, notes):
-        result = what_if(
+        ask = partial(
+            what_if,
             recording,
             policy,
-            host=host,
             nic=nic,
             load=load,
             load_by=load_by,
@@ -163,12 +175,12 @@ def whatif(
             indirection=indirection,
             places=places,
             per_queue=per_queue,
-            causes=causes,
             arrivals=arrivals,
             service=service,
-            draws=draws,
             hooks=hooks,
         )
+        result = ask(host=host, causes=causes, draws=draws)
+        why = explained(ask, recording, host, explain) if explain else []
     for note in [*notes, *result.notes]:
         typer.echo(f"note: {note}", err=True)
     if html:
@@ -176,3 +188,8 @@ def whatif(
 
         write_page(html, result)
     typer.echo(report(result, verbose=verbose), nl=False)
+    person = form in ("table", "md")
+    if why and person:
+        typer.echo(f"\n# Why {explain} differs")
+    for sentence in why:
+        typer.echo(f"{'- ' if person else f'{explain}: '}{sentence}", err=not person)
