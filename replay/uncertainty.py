@@ -1,9 +1,13 @@
-"""What it does to a prediction that arrivals are known within bounds only.
+"""What it does to a prediction that arrivals are known within bounds only, or follow answers.
 
 Arrivals that were rebuilt from a host's events have an earliest and a latest instant each. The same
 scenarios are replayed with all packets at their earliest, and with all at their latest: with the
 replay of the estimated arrivals these give a range for each percentile. Mixtures of the two may
 fall outside, but as a queue's packets keep their order, rarely far.
+
+A client that waits for answers sends its next request later where these come later, but by how much
+depends on what it does meanwhile: requests that follow the answers by the recorded think times, and
+requests at their recorded times whatever the answers, are the two ends.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import numpy.typing as npt
 
 from replay.arrivals import LONGEST_NS, Offered
 from replay.mapped import zeros
+from replay.units import MICROSECOND
 
 Int64s = npt.NDArray[np.int64]
 
@@ -25,24 +30,22 @@ TOLD = ("p50", "p95", "p99")
 
 @dataclass(frozen=True)
 class Bounds:
-    """What was offered, were all packets at their earliest or all at their latest instant."""
+    """What else may have been offered, and why, in words."""
 
-    earliest: Offered
-    latest: Offered
-    width_ns: int  # median of latest minus earliest, as recorded
-    packets: int  # that are known within bounds only
-
-    def __str__(self) -> str:
-        return (
-            f"{self.packets:,} arrivals were inferred, half of them within"
-            f" {self.width_ns / 1e3:.3g} µs: ranges are of replays at the earliest, the estimated"
-            " and the latest instants"
-        )
+    others: tuple[Offered, ...]
+    why: str
 
 
 def bounds_of(offer: Offered) -> Bounds | None:
-    """Return the bounds of what was offered; None where arrivals are exact, or follow answers."""
-    if offer.workload.closed or offer.picked is not None:
+    """Return the bounds of what was offered; None where arrivals are exact."""
+    if offer.workload.closed:
+        opened = replace(offer, workload=replace(offer.workload, parent=None, think_ns=None))
+        return Bounds(
+            (opened,),
+            "clients wait for answers: ranges are of replays where requests follow the answers by"
+            " the recorded think times, and where they come as recorded whatever the answers",
+        )
+    if offer.picked is not None:
         return None
     known = 0
     widths: list[Int64s] = []
@@ -54,11 +57,11 @@ def bounds_of(offer: Offered) -> Bounds | None:
         widths.append(wide[:: max(1, len(wide) >> 12)])
     if not known:
         return None
+    width = np.median(np.concatenate(widths)) / MICROSECOND
     return Bounds(
-        earliest=_moved(offer, _times(offer, "earliest_ns")),
-        latest=_moved(offer, _times(offer, "latest_ns")),
-        width_ns=int(np.median(np.concatenate(widths))),
-        packets=known,
+        tuple(_moved(offer, _times(offer, f"{end}_ns")) for end in ("earliest", "latest")),
+        f"{known:,} arrivals were inferred, half of them within {width:.3g} µs: ranges are of"
+        " replays at the earliest, the estimated and the latest instants",
     )
 
 

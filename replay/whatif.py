@@ -132,7 +132,7 @@ def what_if(
             latencies(together(islice(found, len(scenario.islands))), truth.client_ns)
             for scenario in other
         ]
-        for it in ((bounds.earliest, bounds.latest) if bounds else ())
+        for it in (bounds.others if bounds else ())
         for other in [scenarios(truth.policy, asked, *machines(it))]
         for found in [replay_all(other, threads)]
     ]
@@ -166,7 +166,7 @@ def what_if(
         holes=tuple(holes_of(trace)),
         about={
             **head(trace, fitted, offer, truth, changed.placement, nic=nic, placed=bool(places)),
-            **({"bounds": str(bounds)} if bounds else {}),
+            **({"bounds": bounds.why} if bounds else {}),
         },
         notes=(
             *origin,

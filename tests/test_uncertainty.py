@@ -12,6 +12,7 @@ from replay.trace.bundle import Trace, write_trace
 from replay.trace.schema import PACKETS, PacketKind
 from replay.uncertainty import ranges
 from replay.whatif import what_if
+from tests.tiny import HOST, tiny_trace
 
 COUNT = 3_000
 
@@ -88,3 +89,16 @@ def test_percentiles_that_one_replay_lacks_have_no_range() -> None:
         "p50": (1.0, 3.0),
         "p95": (1.0, 2.0),
     }
+
+
+def test_closed_arrivals_have_both_ends(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path)
+    closed = what_if(trace, ["defer50"], host=HOST, arrivals="closed", draws=0)
+    opened = what_if(trace, ["defer50"], host=HOST, arrivals="open", draws=0)
+    assert "clients wait for answers" in closed.about["bounds"]
+    rows = [
+        next(row for row in result.rows if row.kind == "alternative") for result in (closed, opened)
+    ]
+    assert rows[0].ranges_us is not None
+    ends = sorted(row.latency_us["p50"] or 0.0 for row in rows)
+    assert list(rows[0].ranges_us["p50"]) == ends
