@@ -51,6 +51,7 @@ def hosts(draw: st.DrawFn) -> Host:
         rt_period_ns=period,
         rt_runtime_ns=draw(st.sampled_from([period, period // 20 * 19, period // 4])),
         slice_ns=draw(st.sampled_from([500, 20_000, 3_000_000])),
+        looks_again=draw(st.booleans()),
         gro_batch=draw(st.sampled_from([1, 2, 8])),
         jiffy_ns=draw(st.sampled_from([2_000, 20_000, 2_000_000, 4_000_000])),
         **costs,

@@ -8,6 +8,7 @@ comparing recorded with unrecorded runs. A step that the recorded policy never t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.errors import TraceError
-from replay.host import GENERIC, Cost, Host
+from replay.host import GENERIC, NICS, Cost, Host, nic_of_driver
 from replay.intervals import Recorder, Timeline, latencies_of_interrupts, timeline
 from replay.recorded import with_recorded_nic
 from replay.trace.bundle import Trace
@@ -73,11 +74,18 @@ def calibrate(trace: Trace) -> Host:
         ring=int(number(trace, "ring")) or GENERIC.ring,
         rx_usecs=int(number(trace, "rx_usecs")),
         rx_frames=int(number(trace, "rx_frames")),
+        looks_again=_looks_again(host.get("nic")),
         about=", ".join(str(host[key]) for key in ("kernel", "cpu", "nic") if host.get(key)),
         **constants,
         costs={name: estimate.cost for name, estimate in found.items()},
     )
     return with_recorded_nic(measured, trace)[0]
+
+
+def _looks_again(nic: object) -> bool:
+    """Whether the driver does so that this text, "veth, NAPI thread", begins with."""
+    name = nic_of_driver(re.split(r"\W", nic, maxsplit=1)[0]) if isinstance(nic, str) else None
+    return name is not None and NICS[name].looks_again
 
 
 def recorder_of(trace: Trace) -> Recorder:

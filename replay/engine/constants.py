@@ -36,6 +36,7 @@ CONSTANTS = np.dtype(
             "prefer",
             "busy",
             "gro_batch",
+            "looks_again",
             "pass_budget",  # netdev_budget
             "pass_jiffies",  # netdev_budget_usecs
             "softirq_jiffies",  # after which ksoftirqd has to go on
@@ -124,6 +125,7 @@ def new_constants(
     k.prefer = policy.prefer_busy_poll
     k.busy = policy.busy_polls
     k.gro_batch = host.gro_batch
+    k.looks_again = host.looks_again
     k.jiffy = host.jiffy_ns
     k.pass_budget = policy.netdev_budget
     usecs = policy.netdev_budget_usecs
@@ -147,7 +149,7 @@ def new_constants(
 def _glides(k: np.record) -> bool:
     """Return whether `glide` can replay cycles of this scenario."""
     lanes = 5  # `drain` looks at four packets before it asks how many are allowed
-    plain = not k.times and k.epoll_timeout < 0
+    plain = not k.times and k.epoll_timeout < 0 and not k.looks_again
     deferred = k.defer > 0 and k.timeout > 0
     suspends = k.prefer and k.suspend > 0 and k.usecs == 0 and deferred and k.budget >= lanes
     longest = k.poll + k.weight * k.packet

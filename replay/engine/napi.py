@@ -7,7 +7,7 @@ from typing import Any
 from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.cpu import NAPI_SCHEDULED, spend_quietly, wake, work_while_owned
 from replay.engine.packets import packets
-from replay.engine.ring import arm, refresh, refresh_timers, row_of, take
+from replay.engine.ring import admit, arm, refresh, refresh_timers, row_of, send_signal, take
 from replay.engine.state import (
     KERNEL,
     KSOFTIRQD,
@@ -60,9 +60,14 @@ def poll(s: Any, k: Any, kind: int, cost: int, budget: int) -> int:
     s.handed = s.head
     if s.polled_since < 0:
         s.polled_since = s.now
-    work, ended = _take_quietly(s, k, kind, cost, budget)
+    work, ended = -1, False
+    if not k.looks_again:
+        work, ended = _take_quietly(s, k, kind, cost, budget)
     if not ended:
-        work = _take_disturbed(s, k, kind, cost if work < 0 else 0, max(work, 0), budget)
+        if k.looks_again:
+            work = _take_in_batches(s, k, kind, cost, budget)
+        else:
+            work = _take_disturbed(s, k, kind, cost if work < 0 else 0, max(work, 0), budget)
         if s.over:
             return int(work)
     s.polls += 1
@@ -143,6 +148,27 @@ def _take_disturbed(s: Any, k: Any, kind: int, cost: int, work: int, budget: int
 
 
 @jit_inside
+def _take_in_batches(s: Any, k: Any, kind: int, cost: int, budget: int) -> int:
+    """Take packets where the driver looks again after what the last ones cost.
+
+    napi_gro_receive passes on full batches, napi_complete_done what is left: behind that only
+    `complete` looks at the ring.
+    """
+    work_while_owned(s, k, kind, cost)
+    work, full = 0, True
+    while full and work < budget and not s.over:
+        before, most = work, min(k.gro_batch, budget - work)
+        while work - before < most and take(s, k) >= 0:
+            work += 1
+        full = work - before == k.gro_batch
+        if work > before:
+            work_while_owned(s, k, kind, (work - before) * k.packet)
+            if not s.over:
+                _hand_over(s, k)
+    return work
+
+
+@jit_inside
 def _hand_over(s: Any, k: Any) -> None:
     """gro_normal_list: the stack has the packets, whoever waits for them wakes up."""
     p = packets(k)
@@ -172,7 +198,7 @@ def complete(s: Any, k: Any, work: int, driver: bool) -> bool:
         timeout = k.timeout
         arms = timeout == 0
     s.prefer_bit = 0
-    if s.missed or (arms and not driver):
+    if s.missed or (arms and (not driver or (k.looks_again and _poll_again(s, k)))):
         s.missed = 0
         return False
     s.owner = NOBODY
@@ -186,6 +212,18 @@ def complete(s: Any, k: Any, work: int, driver: bool) -> bool:
         refresh(s, k)
     else:
         refresh_timers(s, k)
+    return True
+
+
+@jit_inside
+def _poll_again(s: Any, k: Any) -> bool:
+    """veth_poll, virtqueue_napi_complete: whether packets came meanwhile; no interrupt says so."""
+    admit(s, k)
+    if s.head >= s.tail:
+        return False
+    send_signal(s, k)
+    s.armed = 0
+    refresh(s, k)
     return True
 
 

@@ -43,6 +43,7 @@ def costs_of(policy: Policy, host: Host) -> Host:
             repost_every=1,
             repost_above=0,
             extra_irq=False,
+            looks_again=False,
             tx_completions=False,
             gro_batch=1,
             preemption=True,

@@ -76,6 +76,7 @@ class Host:
     repost_every: int = 1  # a poll gives descriptors back at each so many packets; 0: not meanwhile
     repost_above: int = 0  # and at its end where more than this many are missing; -1: not then
     extra_irq: bool = False  # leaving deferral raises an interrupt by software (ice, i40e)
+    looks_again: bool = False  # the driver polls on where packets came meanwhile (veth, virtio-net)
     gro_batch: int = 8  # packets that a poll hands to the stack at once (net.core.gro_normal_batch)
     jiffy_ns: int = 4_000_000  # 1 / HZ
     threaded: bool = False  # NAPI polls in a thread

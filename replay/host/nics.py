@@ -28,6 +28,7 @@ class Nic:
     repost_every: int = 1
     repost_above: int = 0
     extra_irq: bool = False
+    looks_again: bool = False
     tx_completions: bool = True  # the vector is that of a queue pair
 
 
@@ -100,6 +101,7 @@ NICS: dict[str, Nic] = {
         "virtio-net: an interrupt at once; a queue of 256, as QEMU's; transmissions have their own",
         repost_every=0,
         repost_above=32,  # virtnet_receive: half the poll's budget
+        looks_again=True,  # virtqueue_napi_complete
         tx_completions=False,
     ),
     "ena": Nic(
@@ -110,7 +112,11 @@ NICS: dict[str, Nic] = {
         repost_every=0,
         repost_above=128,  # ena_clean_rx_irq: an eighth of the ring, at most 256
     ),
-    "veth": Nic("a pair of virtual devices: polled at once", tx_completions=False),
+    "veth": Nic(
+        "a pair of virtual devices: polled at once",
+        looks_again=True,  # veth_poll
+        tx_completions=False,
+    ),
 }
 
 

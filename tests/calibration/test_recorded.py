@@ -142,6 +142,17 @@ def test_what_was_measured_beside_is_taken(tmp_path: Path) -> None:
     assert host.costs["client_ns"].samples == 9
 
 
+@pytest.mark.parametrize(
+    ("nic", "looks_again"),
+    [("veth, NAPI thread", True), ("virtio_net", True), ("mlx5, 100G", False), ("", False)],
+)
+def test_a_driver_that_looks_again_is_known_by_name(
+    tmp_path: Path, nic: str, looks_again: bool
+) -> None:
+    host = calibrate(story().write(tmp_path / "told.trace", host={"nic": nic}))
+    assert host.looks_again is looks_again
+
+
 def test_nothing_to_calibrate_on(tmp_path: Path) -> None:
     packets = pa.Table.from_pylist([{"arrival_ns": 0, "kind": 0, "status": 0}], PACKETS)
     empty = write_trace(tmp_path / "empty.trace", {}, {"packets": packets})

@@ -238,6 +238,51 @@ def test_ice_and_i40e_interrupt_once_more_as_they_leave_deferral(
     assert replay([1_000, 100_000], BASE, extra_irq=extra).irqs == 2  # never left: never deferred
 
 
+LOOKS = {"irq_latency_ns": 1_000, "irq_ns": 500, "poll_ns": 100, "packet_ns": 1_000}
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+@pytest.mark.parametrize(
+    ("looks_again", "times", "irqs", "polls"),
+    [
+        # the first poll looks at 1,600; the second packet came while the stack had the first one,
+        # the third at the very instant of the last look, the fourth 1 ns too late
+        (True, [2_600, 3_700, 4_800, 7_401], 2, 4),
+        # otherwise a poll looks behind each packet
+        (False, [3_600, 3_600, 7_300, 7_300], 2, 2),
+    ],
+)
+def test_veth_and_virtio_look_again_and_poll_on_without_an_interrupt(
+    looks_again: bool, threaded: bool, times: list[int], irqs: int, polls: int
+) -> None:
+    """veth_poll, virtqueue_napi_complete: once NAPI is done and notifications are on again."""
+    policy = replace(BASE, threaded=threaded)
+    arrivals = [0, 2_000, 3_700, 4_801]
+    outcome = replay(arrivals, policy, looks_again=looks_again, gro_batch=8, **LOOKS)
+    assert (delivered(outcome), outcome.irqs, outcome.polls) == (times, irqs, polls)
+    assert outcome.cpu.softirq == polls * 100 + 4 * 1_000
+    assert outcome.polls_empty == 0
+
+
+def test_who_defers_does_not_look_again() -> None:
+    """napi_complete_done returns false: the driver leaves the queue to the timer."""
+    outcome = replay([0, 2_000], DEFER, looks_again=True, gro_batch=8, **LOOKS)
+    assert delivered(outcome) == [2_600, 2_600 + 20_000 + 100 + 1_000]
+    assert (outcome.irqs, outcome.timers) == (1, 49)
+
+
+def test_a_poll_goes_on_behind_a_full_batch_and_ends_with_another() -> None:
+    """napi_gro_receive passes on a full batch within the poll: the driver's loop looks behind it.
+
+    The fourth packet comes while the stack has the third, which napi_complete_done passed on.
+    """
+    arrivals = [0, 0, 3_000, 4_000]
+    outcome = replay(arrivals, looks_again=True, gro_batch=2, **LOOKS)
+    assert delivered(outcome) == [3_600, 3_600, 4_600, 5_700]
+    assert (outcome.irqs, outcome.polls) == (1, 2)
+    assert outcome.poll_sizes[[1, 3]].tolist() == [1, 1]
+
+
 def test_dim_counts_each_completion_queues_events_and_the_bytes_that_were_sent() -> None:
     """Interrupts about transmissions are no events of reception; responses' bytes decide too."""
     arrivals = [n * 30 * US for n in range(600)]

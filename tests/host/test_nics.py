@@ -30,11 +30,13 @@ def test_what_the_drivers_do() -> None:
     assert (i40e.repost_every, i40e.repost_above, i40e.extra_irq) == (256, -1, True)
     assert (e1000.ring, e1000.repost_every, e1000.repost_above) == (256, 0, 0)
     assert with_nic(GENERIC, "virtio").repost_above == 32
+    assert [name for name in NICS if NICS[name].looks_again] == ["virtio", "veth"]
     assert with_nic(GENERIC, "ena").repost_above == min(1024 // 8, 256)
 
 
 def test_settings_as_text() -> None:
-    assert nic_settings(NICS["veth"]) == {"ring": "256", "tx-completions": "off"}
+    veth = {"ring": "256", "looks-again": "on", "tx-completions": "off"}
+    assert nic_settings(NICS["veth"]) == veth
     assert nic_settings(NICS["ice"])["extra-irq"] == "on"
 
 

@@ -88,6 +88,19 @@ def poll(cpu, queue, kind: str, cost: int, budget: int) -> Generator:
     yield kind, cost
     if host.tx_completions:
         yield kind, host.tx_ns * queue.clean()
+    steps = take_in_batches if host.looks_again else take_one_by_one
+    work = yield from steps(cpu, queue, kind, budget)
+    queue.repost()
+    island.count_poll(work, kind)
+    if queue.interrupted:
+        island.counts["irqs_no_work"] += work == 0
+        queue.interrupted = False
+    return work
+
+
+def take_one_by_one(cpu, queue, kind: str, budget: int) -> Generator:
+    """Take packets until the ring is empty when the last one has cost what it costs."""
+    island, host = cpu.island, cpu.host
     work, batch = 0, []
     while work < budget:
         packet = queue.take()
@@ -100,11 +113,26 @@ def poll(cpu, queue, kind: str, cost: int, budget: int) -> Generator:
             island.deliver(batch, queue, cpu)
             batch = []
     island.deliver(batch, queue, cpu)
-    queue.repost()
-    island.count_poll(work, kind)
-    if queue.interrupted:
-        island.counts["irqs_no_work"] += work == 0
-        queue.interrupted = False
+    return work
+
+
+def take_in_batches(cpu, queue, kind: str, budget: int) -> Generator:
+    """Take packets and let the stack have them; of a batch that is not full, after the last look.
+
+    napi_gro_receive passes on full batches, napi_complete_done what is left.
+    """
+    island, host = cpu.island, cpu.host
+    work, full = 0, True
+    while full and work < budget:
+        most = min(host.gro_batch, budget - work)
+        batch: list[int] = []
+        while len(batch) < most and queue.ring:
+            batch.append(queue.take())
+        work += len(batch)
+        full = len(batch) == host.gro_batch
+        if batch:
+            yield kind, len(batch) * host.packet_ns
+        island.deliver(batch, queue, cpu)
     return work
 
 

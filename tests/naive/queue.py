@@ -182,12 +182,20 @@ class Queue:
             self.masked = True
             return arming_ns(self.host, self.policy.gro_flush_timeout_ns)
         cpu.queue_work(self.moderate() * self.host.program_ns)
+        masked, self.masked = self.masked, False
+        if self.host.looks_again and self.ring:
+            self.poll_again()
+            return None
         self.arm()
-        if self.host.extra_irq and self.masked and self.irq_due == NEVER:
+        if self.host.extra_irq and masked and self.irq_due == NEVER:
             self.signal = self.island.now  # by software
             self.send_signal()
-        self.masked = False
         return 0
+
+    def poll_again(self) -> None:
+        """veth_poll, virtqueue_napi_complete: packets came meanwhile, no interrupt need say so."""
+        self.send_signal()
+        self.owner, self.armed, self.signal = "napi", False, NEVER
 
     def start_timer(self, cpu, timeout: int) -> None:
         self.timer, self.timer_cpu = self.island.now + timeout, cpu

@@ -7,17 +7,30 @@ from typing import Any
 from replay.engine import hooks
 from replay.engine.accelerate import at, bytes_at, int64s_at, jit_inline, jit_inside
 from replay.engine.general.device import (
+    admit,
     arm,
     clean,
     moderate,
     poke,
+    refresh,
     repost,
     row_of,
+    send_signal,
     signal_by_software,
     take,
 )
 from replay.engine.general.sched import passes_quietly, queue_work, spend, wake
-from replay.engine.general.state import CPUS, KERNEL, NOBODY, NOTHING, cpu_of, queue_of, task_of
+from replay.engine.general.state import (
+    CPUS,
+    KERNEL,
+    NAPI,
+    NOBODY,
+    NOTHING,
+    cpu_of,
+    queue_of,
+    task_of,
+)
+from replay.units import NEVER
 
 # Where a poll stands
 POLLED_RING, CLEANED, PACKET = 0, 1, 2
@@ -42,26 +55,25 @@ def go_on_polling(g: Any, c: Any, cpu: int, number: int, kind: int) -> int:
             cost = g.tx * clean(g, q)
             if not passes_quietly(g, c, kind, cost):
                 return int(cost)
-    elif q.poll_pc == PACKET:
-        _hand_over(g, cpu, number, q)
-    while q.work < q.poll_budget:
+    more = True
+    if q.poll_pc == PACKET:
+        more = _hand_over(g, cpu, number, q)
+    while more and q.work < q.poll_budget:
         if q.plain:
             _take_quietly(g, c, q, kind)
             if q.batch > 0:
                 _hand_over(g, cpu, number, q)
                 if q.work == q.poll_budget:
                     break
-        slot = take(g, q)
-        if slot == NOTHING:
+        before = q.work
+        _take_some(g, q)
+        if q.work == before:
             break
-        if q.batch == 0:
-            q.batch_first = slot
-        q.work += 1
-        q.batch += 1
         q.poll_pc = PACKET
-        if not passes_quietly(g, c, kind, g.packet):
-            return int(g.packet)
-        _hand_over(g, cpu, number, q)
+        cost = (q.work - before) * g.packet
+        if not passes_quietly(g, c, kind, cost):
+            return int(cost)
+        more = _hand_over(g, cpu, number, q)
     if q.batch > 0:
         deliver(g, cpu, number, q)
     repost(g, q)
@@ -74,6 +86,23 @@ def go_on_polling(g: Any, c: Any, cpu: int, number: int, kind: int) -> int:
         q.irqs_no_work += int(q.work == 0)
         q.interrupted = 0
     return ENDED
+
+
+@jit_inline
+def _take_some(g: Any, q: Any) -> None:
+    """Take a packet; all that fit into a batch where the driver looks again after their costs."""
+    most = 1
+    if g.looks_again:
+        most = min(g.gro_batch, q.poll_budget - q.work)
+    while most > 0:
+        slot = take(g, q)
+        if slot == NOTHING:
+            return
+        if q.batch == 0:
+            q.batch_first = slot
+        q.work += 1
+        q.batch += 1
+        most -= 1
 
 
 @jit_inside
@@ -106,10 +135,16 @@ def _take_quietly(g: Any, c: Any, q: Any, kind: int) -> None:
 
 
 @jit_inline
-def _hand_over(g: Any, cpu: int, number: int, q: Any) -> None:
-    """A packet was polled; the stack takes them gro_normal_batch at once."""
+def _hand_over(g: Any, cpu: int, number: int, q: Any) -> bool:
+    """Packets were polled; the stack takes them gro_normal_batch at once.
+
+    Returns whether the poll looks at the ring once more: not behind what napi_complete_done
+    passes on, where the driver looks again itself.
+    """
     if q.batch == g.gro_batch:
         deliver(g, cpu, number, q)
+        return True
+    return not g.looks_again
 
 
 @jit_inside
@@ -191,11 +226,24 @@ def complete(g: Any, cpu: int, number: int, work: int, driver: bool) -> int:
     chosen = moderate(g, q, number)
     if g.program > 0 and chosen > 0:
         queue_work(g, cpu, chosen * g.program)
+    masked, q.masked = q.masked, 0
+    if g.looks_again:
+        admit(g, q)
+        if q.head < q.tail:
+            _poll_again(g, q)
+            return ENDED
     arm(g, q)
-    if g.extra_irq and q.masked:
+    if g.extra_irq and masked:
         signal_by_software(g, q)
-    q.masked = 0
     return 0
+
+
+@jit_inside
+def _poll_again(g: Any, q: Any) -> None:
+    """veth_poll, virtqueue_napi_complete: packets came meanwhile, no interrupt need say so."""
+    send_signal(g, q)
+    q.owner, q.armed, q.signal = NAPI, 0, NEVER
+    refresh(g, q)
 
 
 @jit_inline

@@ -59,7 +59,7 @@ def new_island(workload: Workload, policy: Policy, host: Host, topology: Topolog
     g.end = workload.duration_ns
     for name in _COSTS:
         g[name] = getattr(host, f"{name}_ns")
-    for name in ("tx_completions", "extra_irq", "gro_batch", "preemption"):
+    for name in ("tx_completions", "extra_irq", "looks_again", "gro_batch", "preemption"):
         g[name] = getattr(host, name)
     g.cstates = len(host.cstates)
     g.softirq_jiffies = -(-MAX_SOFTIRQ_TIME // host.jiffy_ns)
@@ -87,7 +87,7 @@ def new_queues(policies: Sequence[Policy], host: Host, topology: Topology) -> An
         q["ring"], q["weight"] = own.ring, policy.weight
         q["repost_every"] = min(own.repost_every, half)
         q["repost_above"] = min(own.repost_above, own.ring // 2)
-        q["plain"] = q["repost_every"] == 1 and q["adaptive"] == 0
+        q["plain"] = q["repost_every"] == 1 and q["adaptive"] == 0 and not own.looks_again
         q["defer"], q["timeout"] = policy.defer_hard_irqs, policy.gro_flush_timeout_ns
         q["suspend"], q["hooked"] = policy.irq_suspend_timeout_ns, policy.hooked
         q["timer_start"] = arming_ns(own, policy.gro_flush_timeout_ns)

@@ -47,7 +47,16 @@ ISLAND = _record(
     *("idle", "wake", "sleep", "epoll", "event", "transmit", "notify", "busy_poll"),
     *("ipi", "handoff", "far", "cold", "stale", "stale_after", "interrupted", "program"),
     *("background", "background_period"),
-    *("tx_completions", "tx_delay", "tx", "extra_irq", "gro_batch", "jiffy", "preemption"),
+    *(
+        "tx_completions",
+        "tx_delay",
+        "tx",
+        "extra_irq",
+        "looks_again",
+        "gro_batch",
+        "jiffy",
+        "preemption",
+    ),
     *("rt_period", "rt_runtime", "slice", "cstates", "softirq_jiffies"),
     # the policy of the threads and of softirqs
     *("budget", "budget_jiffies", "prefer", "usecs", "busy_budget", "busy", "busy_read"),
