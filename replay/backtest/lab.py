@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replay.backtest.judge import METRICS, Compared, compared
 from replay.calibration.cells import Cell, cells_of
@@ -22,13 +22,14 @@ from replay.calibration.counted import Fitted, fit_host
 from replay.calibration.predict import Arrivals
 from replay.calibration.recorded import calibrate
 from replay.errors import PolicyError, ReplayError
-from replay.lab import campaign, counters, interrupt, machine, own_group, requirements, timer
-from replay.lab.bundles import write_bundles
+from replay.lab import interrupt, machine, own_group, requirements
 from replay.lab.outcomes import outcomes
 from replay.lab.policies import POLICIES, on_the_bench
-from replay.lab.rig import Rig
 from replay.lab.services import Service
 from replay.trace.bundle import Trace, open_trace
+
+if TYPE_CHECKING:
+    from replay.lab.rig import Rig
 
 #: What the fit may move, each seen in some counter of base or of the busy-polling run.
 CONSTANTS = (
@@ -117,6 +118,10 @@ def lab(service: Service, plan: Plan, report: Report, keep: Path | None = None) 
 
 def _on_the_bench(service: Service, plan: Plan, folder: Path, report: Report) -> Backtest:
     """Record, calibrate, predict, measure; raw recordings and the bundle go to `folder`."""
+    # These need what requirements.check() has found to be there.
+    from replay.lab import campaign
+    from replay.lab.rig import Rig
+
     os.sched_setaffinity(0, {machine.CLIENT_CPU})
     with Rig(service) as rig:
         trace, kernel = _known(rig, plan, folder, report)
@@ -144,6 +149,9 @@ def _on_the_bench(service: Service, plan: Plan, folder: Path, report: Report) ->
 
 def _known(rig: Rig, plan: Plan, folder: Path, report: Report) -> tuple[Trace, str]:
     """Record base and count what the calibration may see; return it as a bundle."""
+    from replay.lab import campaign, counters, timer
+    from replay.lab.bundles import write_bundles
+
     take = campaign.Take(
         f"{MEASURED}-{plan.rates[0] // 1000}k", MEASURED, plan.rates[0], RECORDED_S, 5, plan.seed
     )

@@ -23,7 +23,7 @@ def test_free_leaves_clocks_the_ring_and_the_application() -> None:
     assert all(getattr(free, name) == getattr(HOST, name) for name in kept)
     paid = {item.name for item in fields(free) if item.name.endswith("_ns")} - {
         *kept,
-        *("rt_period_ns", "rt_runtime_ns", "bypass_packet_ns"),
+        *("rt_period_ns", "rt_runtime_ns", "bypass_packet_ns", "stale_after_ns"),
     }
     assert {getattr(free, name) for name in paid} == {0}
     assert (free.gro_batch, free.repost_every, free.repost_above, free.cstates) == (1, 1, 0, ())
