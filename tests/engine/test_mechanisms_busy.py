@@ -35,6 +35,13 @@ def test_spinning_takes_all_of_the_cpu_and_no_polls() -> None:
     assert started(outcome) == [6_000]
 
 
+def test_a_free_busy_poll_that_its_budget_ended_is_followed_by_another_at_once() -> None:
+    """napi_busy_loop goes on until there are events: no packet waits for the next one to arrive."""
+    policy = replace(BASE, busy_poll_usecs=40, busy_poll_budget=2)
+    outcome = replay([0, *[10_000] * 5], policy, service=[0, ACK, ACK, ACK, ACK, 0])
+    assert delivered(outcome) == [0, *[10_000] * 5]
+
+
 def test_one_epoll_of_two_queues_forgets_the_first() -> None:
     """It has one napi_id, the last marked: the other queue sits out its suspension.
 

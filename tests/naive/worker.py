@@ -132,7 +132,8 @@ class Worker(Task):
                 yield from self.busy_poll(queue, policy.busy_poll_budget)
                 if island.now == before and not self.ready and usecs:
                     # polling for free: look again when something can have changed
-                    yield "kernel", max(0, min(limit, island.next_arrival()) - island.now)
+                    soonest = island.now if queue.ring else island.next_arrival()
+                    yield "kernel", max(0, min(limit, soonest) - island.now)
             else:
                 queue.prefer_bit = queue.prefer_bit or policy.prefer_busy_poll
                 yield "kernel", max(1, host.busy_poll_ns)

@@ -60,7 +60,10 @@ def go_on_busy(g: Any, c: Any, cpu: int, number: int, t: Any) -> int:
             if g.now != t.before or t.ready > 0 or g.usecs == 0:
                 continue
             # polling for free: look again when something can have changed
-            t.left = max(0, min(t.limit, _next_arrival(g)) - g.now)
+            soonest = _next_arrival(g)
+            if q.head < q.tail:  # the budget ended the poll
+                soonest = g.now
+            t.left = max(0, min(t.limit, soonest) - g.now)
         elif t.pc == LOOKED:
             if t.ready > 0 or g.now >= t.limit or g.usecs == 0:
                 t.pc = STOP if t.grabbed else RESUME
