@@ -8,7 +8,7 @@ from replay.engine.common import replay_common
 from replay.engine.outcome import Outcome
 from replay.engine.topology import SINGLE, Topology
 from replay.engine.workload import Workload
-from replay.host import Host, costs_of
+from replay.host import Host, arming_ns, costs_of
 from replay.policy import Policy
 
 
@@ -41,6 +41,7 @@ def replay_island(
 def is_common(policy: Policy, host: Host) -> bool:
     """Whether one queue, CPU and worker under this policy have only what the common loop knows."""
     threaded = host.threaded if policy.threaded is None else policy.threaded
+    timeout = policy.gro_flush_timeout_ns
     return (
         (policy.coalescing or host.coalescing) == "timer"
         and (policy.adaptive or host.adaptive) == "off"
@@ -53,4 +54,5 @@ def is_common(policy: Policy, host: Host) -> bool:
         and (host.repost_every, host.extra_irq) == (1, False)
         and not (host.cold_ns or host.stale_ns or host.interrupted_ns or host.cstates)
         and not (host.background_ns and host.background_period_ns)
+        and (not timeout or timeout >= arming_ns(host, timeout))  # none expires while it is armed
     )

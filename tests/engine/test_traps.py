@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from replay.engine import Outcome, Workload, replay_island
+from replay.engine.island import is_common
 from replay.host.model import ZERO_COST
 from replay.policy import Policy, parse_policy
 from replay.units import MILLISECOND
@@ -202,3 +203,17 @@ def test_coalescing_by_frames_interrupts_at_the_nth() -> None:
     frames = replay([1_000, 3_000, 4_000, 5_000, 6_000], replace(BASE, rx_frames=3))
     assert delivered(frames) == [4_000, 4_000, 4_000, -1, -1]
     assert (frames.irqs, frames.left) == (1, 2)
+
+
+def test_a_timer_that_expires_while_it_is_armed_needs_the_general_engine() -> None:
+    """It would interrupt its own arming: the common loop takes a timer to be armed at once."""
+    short = replace(DEFER, name="short", gro_flush_timeout_ns=500)
+    host = replace(ZERO_COST, timer_start_ns=1_900, timer_ns=4, exit_ns=3, threaded=True, ring=64)
+    assert not is_common(short, host)
+    assert is_common(replace(short, gro_flush_timeout_ns=1_900), host)
+    assert is_common(replace(short, gro_flush_timeout_ns=0), host)
+    arrivals = np.cumsum(np.random.default_rng(4).integers(0, 3_000, 300))
+    workload = Workload(arrivals, np.tile([ACK, 9, 1], 100), int(arrivals[-1]))
+    outcome = replay_island(workload, short, host, times=True, causes=True)
+    assert_equal(outcome, replay_naively(workload, short, host))
+    assert outcome.timers > 300
