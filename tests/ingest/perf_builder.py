@@ -443,3 +443,24 @@ class Scene(PerfBuilder):
         self.epoll_wait(time + 12_000)
         self.switch(time + 13_000, WORKER, SPINNER)
         return time + 13_000
+
+
+SHAPES = ("file", "pipe", "81", "83", "pipe83", "folder")
+
+
+def shaped(tmp_path: Path, builder: PerfBuilder, shape: str) -> Path:
+    """The recording as a file, a pipe's output, compressed, or a folder of several files."""
+    place = tmp_path / shape
+    if shape == "folder":
+        place.mkdir()
+        records, builder.records = builder.records, builder.records[::3]
+        (place / "data").write_bytes(builder.build())
+        (place / "data.0").write_bytes(b"".join(records[1::3]))
+        builder.records = records[2::3]
+        (place / "data.10").write_bytes(b"".join(builder.compressed()))
+        (place / "data.txt").write_bytes(b"no records")
+        return place
+    if shape in ("81", "83", "pipe83"):
+        builder.records = builder.compressed(int(shape[-2:]))
+    place.write_bytes(builder.build_pipe() if shape.startswith("pipe") else builder.build())
+    return place

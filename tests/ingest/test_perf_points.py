@@ -18,7 +18,7 @@ from replay.ingest.perf_files import open_perf
 from replay.ingest.perf_points import PerfPoints, read_points
 from replay.ingest.perf_samples import sample_layouts
 from replay.ingest.points_order import in_order
-from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, Points, detail
+from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point, detail
 from replay.ingest.tracepoint_decode import (
     BAD_CPU,
     BAD_SAMPLE,
@@ -31,7 +31,7 @@ from replay.ingest.tracepoint_decode import (
 from replay.ingest.tracepoint_formats import read_formats
 from replay.ingest.tracepoints import choose_slots
 from tests.ingest import perf_builder as pb
-from tests.ingest.perf_builder import PerfBuilder
+from tests.ingest.perf_builder import SHAPES, PerfBuilder, shaped
 
 PATH = Path("some.data")
 
@@ -450,27 +450,6 @@ def test_any_mixture_of_events_comes_out_whole(
     assert got == [(time, *rest) for time, _, *rest in expected]
 
 
-def shaped(tmp_path: Path, builder: PerfBuilder, shape: str) -> Path:
-    """The recording as a file, a pipe's output, compressed, or a folder of several files."""
-    place = tmp_path / shape
-    if shape == "folder":
-        place.mkdir()
-        records, builder.records = builder.records, builder.records[::3]
-        (place / "data").write_bytes(builder.build())
-        (place / "data.0").write_bytes(b"".join(records[1::3]))
-        builder.records = records[2::3]
-        (place / "data.10").write_bytes(b"".join(builder.compressed()))
-        (place / "data.txt").write_bytes(b"no records")
-        return place
-    if shape in ("81", "83", "pipe83"):
-        builder.records = builder.compressed(int(shape[-2:]))
-    place.write_bytes(builder.build_pipe() if shape.startswith("pipe") else builder.build())
-    return place
-
-
-SHAPES = ("file", "pipe", "81", "83", "pipe83", "folder")
-
-
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("sample_type", "read_format", "calls"), LAYOUTS)
@@ -501,20 +480,3 @@ def test_every_shape_of_a_recording_says_the_same(
     assert by_name[0] == by_name[1]
     assert found.threads == expected.threads
     assert found.losses == expected.losses
-
-
-@given(st.data())
-@settings(deadline=None, max_examples=50)
-def test_runs_are_merged_as_a_stable_sort_would(data: st.DataObject) -> None:
-    times = np.array(data.draw(st.lists(st.integers(0, 30), max_size=60)), np.int64)
-    points = Points.empty(len(times))
-    for column in points:
-        column[:] = np.arange(len(times))
-    points.time[:] = times
-    runs = np.flatnonzero(np.diff(times) < 0) + 1
-    order = np.argsort(times, kind="stable")
-    blocks = [
-        [column.copy() for column in block] for block in in_order(points, runs.astype(np.int64))
-    ]
-    got = np.concatenate([block[5] for block in blocks]) if blocks else np.zeros(0)
-    assert got.tolist() == order.tolist()
