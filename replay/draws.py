@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from math import log
+from math import exp, log
 from statistics import NormalDist
 
 import numpy as np
@@ -19,7 +19,6 @@ from replay.arrivals import Offered
 from replay.errors import PolicyError
 from replay.host import GENERIC, Host
 from replay.host.model import LONGEST_NS
-from replay.measured import Measurements
 from replay.result import Row
 
 Int64s = npt.NDArray[np.int64]
@@ -42,10 +41,9 @@ SEEN = 0.1
 #: And one of the generic host: a factor of two either way in nine cases of ten.
 _QUARTILE, _TWENTIETH = NormalDist().inv_cdf(0.75), NormalDist().inv_cdf(0.95)
 UNSEEN = log(2) / _TWENTIETH
-#: What the model misses a figure by (one deviation) where no measurement says more.
+#: The factor that the model misses a figure by (one deviation of its logarithm), and more where its
+#: error on the measured policy is larger: it is calibrated on that policy, others it knows less.
 MISSED = 0.1
-#: And where one does: its error on the measured policy, at least this.
-LEAST_MISSED = 0.03
 
 _DRAWN = tuple(
     field.name
@@ -145,23 +143,21 @@ def draws_to_make(asked: int | None, offer: Offered, scenarios: int) -> int:
     return DRAWS if len(offer.workload.arrival_ns) * scenarios * DRAWS <= MOST_PACKETS else 0
 
 
-def intervals_note(made: int, asked: int | None, truth: Measurements) -> list[str]:
+def intervals_note(made: int, asked: int | None) -> list[str]:
     """Return what intervals are of, or that there are none."""
     if not made:
         if asked == 0:
             return []
         return ["no intervals: the recording is long; --draws 20 replays it as often"]
-    measured = truth.policy is not None and truth.policy.name in truth.rows
-    known = "its error on what was measured" if measured else f"{100 * MISSED:.0f} %"
     return [
         f"likely: {100 * SHARE:.0f} % of {made} draws of the constants from what is known of them,"
         f" of inferred arrivals between their bounds, and of the recording's blocks; the model"
-        f" itself misses a figure by {known}"
+        f" itself misses a figure by {100 * MISSED:.0f} %, more where it missed what was measured"
     ]
 
 
 def with_intervals(
-    rows: Sequence[Row], drawn: Sequence[tuple[Sequence[Metrics], float]], truth: Measurements
+    rows: Sequence[Row], drawn: Sequence[tuple[Sequence[Metrics], float]]
 ) -> list[Row]:
     """Return the rows, those of scenarios with the intervals that draws give them.
 
@@ -232,12 +228,9 @@ def _missed(
     name: str, drawn: Sequence[tuple[Metrics, float]], errors: Mapping[str, float] | None
 ) -> npt.NDArray[np.float64]:
     """Return a metric in each draw that has it, with what the model misses it by."""
-    error = None if errors is None else errors.get(name)
-    share = MISSED if error is None else max(LEAST_MISSED, abs(error) / 100)
-    found = []
-    for metrics, missed in drawn:
-        value = metrics.get(name)
-        if value is not None:
-            found.append(max(0.0, value * (1 + share * missed)))
+    error = 0.0 if errors is None else errors.get(name, 0.0)
+    factor = max(MISSED, abs(log(max(1 + error / 100, 1e-3))))
+    values = [(metrics.get(name), missed) for metrics, missed in drawn]
+    found = [value * exp(factor * missed) for value, missed in values if value is not None]
     most = 100.0 if name.startswith("cpu_") else np.inf
     return np.minimum(np.array(found, np.float64), most)

@@ -157,7 +157,7 @@ def what_if(
             yield [_metrics(scenario, found, truth) for scenario in other], it.missed
 
     count = draws_to_make(draws, offer, len(replayed))
-    rows = with_intervals(rows, list(drawn()), truth)
+    rows = with_intervals(rows, list(drawn()))
     return Result(
         trace=trace.name,
         host=costs.name,
@@ -177,7 +177,7 @@ def what_if(
                 truth, recorded, changed, nic=nic, service=times, per_queue=per_queue
             ),
             *notes_on_islands(replayed, per_queue=per_queue),
-            *intervals_note(count, draws, truth),
+            *intervals_note(count, draws),
         ),
     )
 

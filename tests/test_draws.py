@@ -78,7 +78,7 @@ def test_an_interval_holds_nine_in_ten_and_the_prediction() -> None:
     assert found["cpu_busy"] == (99, 99)
     wide = [({"irqs": 100.0, "cpu_busy": 99.0}, missed) for missed in np.linspace(-2, 2, 101)]
     (low, high), busy = intervals({"irqs": 100.0, "cpu_busy": 99.0}, wide, {"irqs": 20.0}).values()
-    assert (low, high) == pytest.approx((64, 136))
+    assert (low, high) == pytest.approx((100 * 1.2**-1.8, 100 * 1.2**1.8))
     assert busy[1] == 100  # no CPU is busier
 
 
@@ -86,8 +86,8 @@ def test_what_all_policies_share_cancels_in_their_difference() -> None:
     missed = np.linspace(-2, 2, 41).tolist()
     base = [({"p50": 50.0}, it) for it in missed]
     mine = [({"p50": 52.0}, it) for it in missed]
-    (apart,) = differences({"p50": 52.0}, mine, {"p50": 50.0}, base, {"p50": 10.0}).values()
-    assert apart == pytest.approx((2 * 0.82, 2 * 1.18))
+    (apart,) = differences({"p50": 52.0}, mine, {"p50": 50.0}, base, {"p50": 5.0}).values()
+    assert apart == pytest.approx((2 * np.exp(-0.18), 2 * np.exp(0.18)))  # a tenth at least
 
 
 def test_rows_have_intervals_where_that_is_soon_done(tmp_path: Path) -> None:
