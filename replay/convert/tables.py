@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from functools import cache
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
+from replay.trace.addresses import address_text
 from replay.trace.bundle import Trace, bundle_writer
 from replay.trace.schema import TABLES, Cause, EventKind, PacketKind, PacketStatus
 
@@ -83,11 +82,5 @@ def _text(table: str, name: str, column: pa.Array) -> pa.Array:
         return names.take(column)
     if not _translated(table, name):
         return column
-    return pa.array([it and _address(it) for it in column.to_pylist()], pa.string())
-
-
-@cache
-def _address(address: bytes) -> str:
-    """Return 16 bytes as people write an address, IPv4 without its prefix."""
-    whole: Any = ip_address(address)
-    return str(whole.ipv4_mapped or whole)
+    text_of = cache(address_text)  # many flows share an address
+    return pa.array([it and text_of(it) for it in column.to_pylist()], pa.string())

@@ -9,8 +9,9 @@ import numpy as np
 
 from replay.ingest.messages import MOST_WAITING, Counts
 from replay.ingest.records import Findings
-from replay.ingest.server import FROM_SERVER, TO_SERVER, Ends, Server, Sides, address_text
+from replay.ingest.server import FROM_SERVER, TO_SERVER, Ends, Server, Sides
 from replay.ingest.times import Clock
+from replay.trace.addresses import address_text
 from replay.trace.schema import PacketStatus
 from replay.units import SECOND
 

@@ -16,6 +16,7 @@ from replay.ingest.flows import (
     unpack,
 )
 from replay.ingest.headers import TCP, UDP
+from replay.trace.addresses import address_text
 
 Int64s = npt.NDArray[np.int64]
 Sides = npt.NDArray[np.int8]
@@ -62,12 +63,6 @@ class Ends:
         """The lower flow number of each connection's directions."""
         own = np.arange(len(self.reverse))
         return np.where((self.reverse >= 0) & (self.reverse < own), self.reverse, own)
-
-
-def address_text(address: bytes) -> str:
-    """Return an address of 16 bytes as people write it."""
-    whole = ip_address(address)
-    return str(getattr(whole, "ipv4_mapped", None) or whole)
 
 
 def parse_server(text: str) -> Server:

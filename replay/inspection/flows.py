@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 import numpy as np
 
 from replay.inspection.section import Figures, Section, percent
+from replay.trace.addresses import address_text
 from replay.trace.bundle import Trace
 
 #: Flows that are named, the heaviest first.
@@ -58,7 +57,6 @@ def _name(row: int, flow: Figures) -> str:
 
 
 def _end(address: bytes, port: int) -> str:
-    whole = ip_address(address)
-    mapped = getattr(whole, "ipv4_mapped", None)
-    host = str(mapped) if mapped else f"[{whole}]"
+    host = address_text(address)
+    host = f"[{host}]" if ":" in host else host
     return f"{host}:{port}" if port else host

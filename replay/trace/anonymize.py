@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from replay.errors import TraceError
+from replay.trace.addresses import address_text
 from replay.trace.bundle import Manifest, open_trace, write_manifest, write_table
 
 #: Bytes of a key, at least and at most.
@@ -99,8 +100,7 @@ class Anonymizer:
     def _text(self, address: str) -> str:
         whole = ip_address(address)
         packed = whole.packed if whole.version == 6 else _MAPPED + whole.packed
-        new: Any = ip_address(self.address(packed))
-        return str(new.ipv4_mapped or new)
+        return address_text(self.address(packed))
 
 
 def rewrite(folder: Path, key: bytes, compress: str | None = None) -> None:

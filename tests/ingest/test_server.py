@@ -9,7 +9,8 @@ import pytest
 from replay.errors import TraceError
 from replay.ingest.ingested import Ingested
 from replay.ingest.pcap import read_capture
-from replay.ingest.server import address_text, parse_server
+from replay.ingest.server import parse_server
+from replay.trace.addresses import address_text
 from replay.trace.schema import PacketKind
 from tests.ingest.captures import ACK, SYN, Packet, ethernet, ip, pcap, tcp, udp
 
