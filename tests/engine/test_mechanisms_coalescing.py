@@ -238,6 +238,14 @@ def test_ice_and_i40e_interrupt_once_more_as_they_leave_deferral(
     assert replay([1_000, 100_000], BASE, extra_irq=extra).irqs == 2  # never left: never deferred
 
 
+def test_the_extra_interrupt_is_no_event_about_transmissions() -> None:
+    """The one at 70 us says nothing of completions: that of 90 us waits since the event of 50."""
+    policy = replace(DEFER, defer_hard_irqs=1, coalescing="cqe", rx_usecs=10, tx_usecs=30)
+    costs = {"tx_completions": True, "tx_delay_ns": 40_000, "extra_irq": True}
+    irqs = [replay([0, 45_000], policy, duration=at, **costs).irqs for at in (90_000, 90_001)]
+    assert irqs == [4, 5]  # by reception at 10, by completion at 50, the driver's at 30 and 70
+
+
 LOOKS = {"irq_latency_ns": 1_000, "irq_ns": 500, "poll_ns": 100, "packet_ns": 1_000}
 
 

@@ -188,7 +188,7 @@ class Queue:
             return None
         self.arm()
         if self.host.extra_irq and masked and self.irq_due == NEVER:
-            self.signal = self.island.now  # by software
+            self.signal, self.by_transmit = self.island.now, False  # by software
             self.send_signal()
         return 0
 

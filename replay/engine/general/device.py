@@ -160,9 +160,9 @@ def arm(g: Any, q: Any) -> None:
 
 @jit_inside
 def signal_by_software(g: Any, q: Any) -> None:
-    """The driver makes the device interrupt at once."""
+    """The driver makes the device interrupt at once: no event about transmissions."""
     if q.irq_due == NEVER:
-        q.signal = g.now
+        q.signal, q.by_transmit = g.now, 0
         send_signal(g, q)
         refresh(g, q)
 
