@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from replay.ingest.messages import MOST_WAITING, Counts
+from replay.ingest.parties import Parties
 from replay.ingest.records import Findings
-from replay.ingest.server import FROM_SERVER, TO_SERVER, Ends, Server, Sides
+from replay.ingest.server import FROM_SERVER, TO_SERVER, Server
 from replay.ingest.times import Clock
 from replay.trace.addresses import address_text
 from replay.trace.schema import PacketStatus
@@ -40,9 +41,7 @@ class Facts:
 
     findings: Findings
     clock: Clock
-    ends: Ends
-    side: Sides
-    server: Server
+    parties: Parties
     counts: Counts
     status: list[int]
 
@@ -109,7 +108,7 @@ def gaps(findings: Findings, clock: Clock) -> list[dict[str, Any]]:
 
 
 def _found(told: Told, facts: Facts) -> None:
-    findings, clock, ends, counts = facts.findings, facts.clock, facts.ends, facts.counts
+    findings, clock, ends, counts = facts.findings, facts.clock, facts.parties.ends, facts.counts
     flows = len(ends.reverse)
     connections = int(np.count_nonzero(ends.connection == np.arange(flows)))
     told.found.append(
@@ -126,7 +125,8 @@ def _found(told: Told, facts: Facts) -> None:
 
 
 def _inferred(told: Told, facts: Facts) -> None:
-    clock, side, server, counts = facts.clock, facts.side, facts.server, facts.counts
+    clock, counts = facts.clock, facts.counts
+    side, server = facts.parties.side, facts.parties.host
     flows = int(np.count_nonzero(side == TO_SERVER) + np.count_nonzero(side == FROM_SERVER))
     if server.inferred and server.port is None:
         told.inferred.append("server: none, there is no TCP or UDP: name it with --server")

@@ -116,7 +116,8 @@ def _table(columns: pa.Schema, known: dict[str, Any], rows: int) -> pa.Table:
 
 def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     """Return an array of type `kind` over the memory of `values`; negative numbers are null."""
-    return _array(values, kind, values >= 0 if values.dtype.kind == "i" else None)
+    some_null = values.dtype.kind == "i" and len(values) and values.min() < 0
+    return _array(values, kind, values >= 0 if some_null else None)
 
 
 def _array(

@@ -1,6 +1,6 @@
-"""The first pass through a capture: every packet decoded, its flow numbered, rows put aside.
+"""Every packet of a capture decoded, and its flow numbered, batch by batch.
 
-One thread reads and decodes, another numbers flows and writes; batches of rows go round.
+One thread reads and decodes, another numbers flows; batches of rows go round.
 """
 
 from __future__ import annotations
@@ -32,16 +32,13 @@ from replay.ingest.flows import (
     with_room,
 )
 from replay.ingest.packet import read_headers
-from replay.ingest.records import BLOCK, LAST_OF_TURN, ROWS, Capture, Columns, Int64s
-from replay.ingest.spool import Spool
+from replay.ingest.records import BLOCK, ROWS, Capture, Columns, Int64s
 from replay.ingest.times import Clock
 from replay.mapped import forget_code
 from replay.trace.schema import PacketStatus
 
-#: Batches on their way: one is filled, one is emptied, one waits.
-_BATCHES = 3
-
-MARKS = Columns._fields.index("marks")
+#: Batches on their way: one is filled, one is followed, one is written.
+BATCHES = 3
 
 
 class Batch(NamedTuple):
@@ -61,10 +58,12 @@ class Batch(NamedTuple):
 
 
 class Decoded:
-    """All packets of a capture, in the file's order, and its flows in order of appearance."""
+    """What is known of the packets of a capture, in the file's order, and of its flows.
 
-    def __init__(self, spool: Spool) -> None:
-        self.spool = spool
+    Flows are numbered in order of appearance.
+    """
+
+    def __init__(self) -> None:
         self.clock = Clock()
         self.flows = 0
         self.table: FlowTable = new_table(BLOCK)
@@ -73,22 +72,19 @@ class Decoded:
         self._connections = 0
         self._table_of_connections: FlowTable = new_table(BLOCK)
         self._first = np.full(BLOCK, NONE, dtype=np.int64)  # flow of each connection
-        self._late = np.empty(ROWS, dtype=np.int64)
+        self._late = np.empty((ROWS, 2), dtype=np.int64)
 
-    def add(self, batch: Batch) -> None:
-        """Number the flows of the next batch, and put its rows aside."""
+    def add(self, batch: Batch) -> Int64s:
+        """Number the flows of the next batch; return whose turns it ended, as `end_turns` does."""
         rows = len(batch.sequence)
         for first in range(0, rows, BLOCK):
             part = batch.part(first, min(first + BLOCK, rows))
             self._number(part.keys, part.columns.flow)
-            follow_flows(part.columns, part.sequence, self.state)
+            follow_flows(part.columns, part.sequence, self.state, self.status)
         columns = batch.columns
-        late = end_turns(columns, self.spool.rows, self.state, self._late)
-        for row in self._late[:late].tolist():
-            self.spool.set_bits(row, MARKS, LAST_OF_TURN)
+        late = end_turns(columns, self.clock.packets, self.state, self._late)
         self.clock.look(columns.time)
-        self.status += np.bincount(columns.status, minlength=len(PacketStatus))
-        self.spool.append(columns)
+        return self._late[:late]
 
     def _number(self, keys: Keys, found: npt.NDArray[np.int32]) -> None:
         """Write the flow of each key into `found`; tell new flows whom they answer."""
@@ -113,26 +109,28 @@ class Decoded:
         pair_flows(connections, own, before, self._first, self.state)
 
 
-def decode_capture(capture: Capture, spool: Spool, done: Callable[[], None]) -> Decoded:
-    """Decode every packet of `capture`; rows, of the types KINDS, are put into `spool`.
+def decode_capture(
+    capture: Capture, take: Callable[[Batch], Future[None] | None], done: Callable[[], None]
+) -> None:
+    """Decode every packet of `capture`, and let another thread `take` them, a batch at a time.
 
-    `done` is called now and then. Raises OSError where there is no room for the rows.
+    A batch is filled again once the future that `take` returns is over. `done` is called now and
+    then.
     """
     forget_code(COMPILER)  # most of what its import touched is not needed to load functions
-    decoded = Decoded(spool)
-    free = [new_batch() for _ in range(_BATCHES)]
-    busy: deque[tuple[Batch, Future[None]]] = deque()
+    free = [new_batch() for _ in range(BATCHES)]
+    busy: deque[tuple[Batch, Future[Future[None] | None]]] = deque()
     rows, most = 0, 0  # a short batch first: it loads all functions of this pass
     batch = free.pop()
     with ThreadPoolExecutor(1) as other:
         for block, filled in capture.blocks():
             links = np.array([it.link for it in capture.findings.interfaces] or [0], dtype=np.int64)
             if rows and rows + filled > most:
-                busy.append((batch, other.submit(decoded.add, batch.part(0, rows))))
+                busy.append((batch, other.submit(take, batch.part(0, rows))))
                 rows = 0
                 if not most or not free:
                     batch, before = busy.popleft()
-                    before.result()
+                    _finish(before.result())
                 else:
                     batch = free.pop()
                 if not most:
@@ -144,10 +142,15 @@ def decode_capture(capture: Capture, spool: Spool, done: Callable[[], None]) -> 
                 capture.window.data, block, filled, links, here.columns, here.keys, here.sequence
             )
             rows += filled
+        busy.append((batch, other.submit(take, batch.part(0, rows))))
         for _, before in busy:
-            before.result()
-        decoded.add(batch.part(0, rows))
-    return decoded
+            _finish(before.result())
+
+
+def _finish(taken: Future[None] | None) -> None:
+    """Wait until a batch that was taken is not needed any more."""
+    if taken is not None:
+        taken.result()
 
 
 def new_batch() -> Batch:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.engine.accelerate import jit_in_place
-from replay.ingest.headers import ACK, END_OF_MESSAGE, FIN, REPEATED, RST, SYN, TRANSPORT
+from replay.ingest.headers import ACK, END_OF_MESSAGE, FIN, OK, REPEATED, RST, SYN, TRANSPORT
 from replay.ingest.records import LAST_OF_TURN, Columns
 
 Int64s = npt.NDArray[np.int64]
@@ -61,9 +61,16 @@ def pair_flows(
 
 
 @jit_in_place
-def follow_flows(columns: Columns, sequence: Int64s, state: Int64s) -> None:
-    """Count packets, note SYNs, and mark TCP payload that its flow carried before."""
-    for row in range(len(columns.flow)):
+def follow_flows(columns: Columns, sequence: Int64s, state: Int64s, status: Int64s) -> None:
+    """Count packets, note SYNs, and mark TCP payload that its flow carried before.
+
+    `status` counts the packets of each PacketStatus.
+    """
+    rows, damaged = len(columns.flow), 0
+    for row in range(rows):
+        if columns.status[row] != OK:
+            status[columns.status[row]] += 1
+            damaged += 1
         flow = columns.flow[row]
         if flow < 0:
             continue
@@ -84,6 +91,7 @@ def follow_flows(columns: Columns, sequence: Int64s, state: Int64s) -> None:
                 columns.marks[row] |= REPEATED
             else:
                 one[_NEXT_BYTE] = after
+    status[OK] += rows - damaged
 
 
 @jit_in_place
@@ -91,7 +99,7 @@ def end_turns(columns: Columns, row: int, state: Int64s, late: Int64s) -> int:
     """Mark the packets with payload behind which the other side speaks: they end messages.
 
     The packets are in order of time, the first of them is row `row`. Those that stand before it are
-    written into `late`; return how many.
+    written into `late`, shape (packets, 2), row and flow; return how many.
     """
     count = 0
     for i in range(len(columns.flow)):
@@ -107,7 +115,7 @@ def end_turns(columns: Columns, row: int, state: Int64s, late: Int64s) -> int:
                 if part >= row:
                     columns.marks[part - row] |= LAST_OF_TURN
                 else:
-                    late[count] = part
+                    late[count, 0], late[count, 1] = part, other
                     count += 1
         if not marks & (RST | REPEATED):
             one[_PART] = NONE if marks & (END_OF_MESSAGE | FIN) else row + i

@@ -24,10 +24,11 @@ from replay.ingest.headers import (
     TRANSPORT,
 )
 from replay.ingest.records import LAST_OF_TURN, ROWS, Columns
-from replay.ingest.server import ELSEWHERE, FROM_SERVER
+from replay.ingest.server import ELSEWHERE, FROM_SERVER, Sides
 from replay.trace.schema import PacketKind
 
 Int64s = npt.NDArray[np.int64]
+Answerable = npt.NDArray[np.bool_]
 
 _REQUEST, _ACK, _CONTROL = int(PacketKind.REQUEST), int(PacketKind.ACK), int(PacketKind.CONTROL)
 _TX, _DATA = int(PacketKind.TX), int(PacketKind.DATA)
@@ -96,20 +97,34 @@ _REQUESTS, _ANSWERS, _FOLLOWING, _OVERLAPPING, _REPEATED, _BEYOND = 0, 1, 2, 3, 
 class Follower:
     """Follows all connections of a capture, batch by batch, in order of time.
 
-    `side`, `connection` and `reverse` are by flow; row i of the flows table is flow order[i].
+    `most` requests wait at once for others of their connection.
     """
 
-    def __init__(
-        self, side: npt.NDArray[np.int8], connection: Int64s, reverse: Int64s, order: Int64s
-    ) -> None:
-        self._facts = np.empty((len(side), _FACTS), dtype=np.int32)
-        self._facts[:, _SIDE], self._facts[:, _CONNECTION] = side, connection
-        self._facts[order, _NUMBER] = np.arange(len(order))
-        self._facts[:, _ANSWERABLE] = reverse != NONE
-        self._state = np.full((len(side), _STATE_COLUMNS), NONE, dtype=np.int64)
-        self._waiting = np.zeros((ROWS, 2), dtype=np.int64)
+    def __init__(self, most: int = MOST_WAITING) -> None:
+        self.flows = 0
+        self._facts = np.empty((0, _FACTS), dtype=np.int32)
+        self._state = np.empty((0, _STATE_COLUMNS), dtype=np.int64)
+        self._most = most
+        self._waiting = np.zeros((min(ROWS, most), 2), dtype=np.int64)
         self._counts = np.zeros(len(Counts._fields), dtype=np.int64)
         self._rows = 0
+
+    def know(self, side: Sides, connection: Int64s, number: Int64s, answerable: Answerable) -> None:
+        """Learn of more flows: side, connection, row of the flows table, whether it is answered."""
+        first, self.flows = self.flows, self.flows + len(side)
+        if self.flows > len(self._facts):
+            more = self.flows + first - len(self._facts)
+            self._facts = np.concatenate([self._facts, np.empty((more, _FACTS), dtype=np.int32)])
+            fresh = np.full((more, _STATE_COLUMNS), NONE, dtype=np.int64)
+            self._state = np.concatenate([self._state, fresh])
+        new = self._facts[first : self.flows]
+        new[:, _SIDE], new[:, _CONNECTION], new[:, _NUMBER] = side, connection, number
+        new[:, _ANSWERABLE] = answerable
+
+    @property
+    def side(self) -> npt.NDArray[np.int32]:
+        """The side of each flow."""
+        return self._facts[: self.flows, _SIDE]
 
     def follow(self, columns: Columns, state: Int64s, messages: Messages) -> None:
         """Write what the next packets are; bring times and bytes of the flows' state up to date.
@@ -118,8 +133,8 @@ class Follower:
         """
         rows = len(columns.time)
         used = int(self._waiting[0, _USED]) + 1 + rows
-        if used > len(self._waiting) and len(self._waiting) < MOST_WAITING:
-            larger = np.zeros((min(2 * used, MOST_WAITING), 2), dtype=np.int64)
+        if used > len(self._waiting) and len(self._waiting) < self._most:
+            larger = np.zeros((min(2 * used, self._most), 2), dtype=np.int64)
             larger[: len(self._waiting)] = self._waiting
             self._waiting = larger
         _follow(

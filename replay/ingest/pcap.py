@@ -1,8 +1,9 @@
-"""A packet capture, pcap or pcapng, written as the tables of a bundle, in two passes.
+"""A packet capture, pcap or pcapng, written as the tables of a bundle.
 
-The first decodes packets and numbers flows; whoever is the server is known behind it. The second
-tells requests from answers and writes the packets. Memory holds flows and a few batches of rows,
-however long the capture is.
+In one pass where its first packets tell who the server is (see one_pass). Else the first pass
+decodes packets and numbers flows; whoever is the server is known behind it. The second tells
+requests from answers and writes the packets. Memory holds flows and a few batches of rows, however
+long the capture is.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from replay import progress
 from replay.engine.accelerate import COMPILER
@@ -21,27 +25,23 @@ from replay.errors import TraceError
 from replay.ingest import capture_summary as summary
 from replay.ingest.capture_tables import flows_table, gaps_table, packets_batch, packets_schema
 from replay.ingest.decode import Decoded, decode_capture
-from replay.ingest.flow_state import ASKS, PACKETS, REVERSE
+from replay.ingest.flow_state import NONE
 from replay.ingest.ingested import Ingested
 from replay.ingest.messages import Counts, Follower, Messages
+from replay.ingest.one_pass import UnsettledError, write_at_once
+from replay.ingest.parties import Parties, parties_of
 from replay.ingest.pcap_walk import PcapCapture
 from replay.ingest.pcapng import PcapngCapture
 from replay.ingest.records import KINDS, ROWS, Capture
-from replay.ingest.rows import rows_in_order
-from replay.ingest.server import (
-    FROM_SERVER,
-    ends_of,
-    infer_server,
-    parse_server,
-    server_first,
-    sides,
-)
+from replay.ingest.rows import Rows, put_aside, rows_in_order
+from replay.ingest.server import FROM_SERVER, Server, parse_server
 from replay.ingest.sniff import sniff_stream
 from replay.ingest.spool import Spool
 from replay.ingest.stream import Stream
 from replay.ingest.window import Window
 from replay.mapped import forget_code
-from replay.trace.bundle import Manifest, Trace, table_writer, write_table
+from replay.trace.bundle import Manifest, Trace, write_table
+from replay.trace.table_file import table_file
 
 _CAPTURES: dict[str, Callable[[Window, str], Capture]] = {
     "pcap": PcapCapture,
@@ -83,29 +83,27 @@ def write_capture(
     kind = sniff_stream(stream)
     if kind not in _CAPTURES:
         raise TraceError(f"{stream.name}: is {kind}, not a packet capture")
-    capture = _CAPTURES[kind](Window(stream), stream.name)
-    findings = capture.findings
 
     def done() -> None:
         progress.step("reading", stream.read_bytes, stream.size or 0, "bytes")
 
-    with Spool(folder, KINDS) as spool:
-        decoded = decode_capture(capture, spool, done)
-        findings.note = "; ".join(it for it in (findings.note, stream.note) if it) or None
-        clock, state = decoded.clock, decoded.state[: decoded.flows]
-        ends = ends_of(decoded.table, state[:, REVERSE].copy())
-        asks = state[:, ASKS].copy()
-        side, host = sides(ends, named or infer_server(ends, asks, state[:, PACKETS]), asks)
-        order = server_first(ends, side)
-        follower = Follower(side, ends.connection, ends.reverse, order)
-        counts = _write_packets(
-            decoded, follower, folder, not (side == FROM_SERVER).any(), compress
-        )
+    found = None
+    if stream.is_file and compress is None:  # it can be read again, and what is written be changed
+        capture = _CAPTURES[kind](Window(stream), stream.name)
+        try:
+            found = write_at_once(capture, folder, named, done)
+        except UnsettledError:
+            stream.rewind()
+    if found is None:
+        capture = _CAPTURES[kind](Window(stream), stream.name)
+        found = _write_in_two_passes(capture, folder, named, done, compress)
+    decoded, parties, counts = found
+    findings, clock, order = capture.findings, decoded.clock, parties.order
+    findings.note = "; ".join(it for it in (findings.note, stream.note) if it) or None
+    state = decoded.state[: decoded.flows]
     write_table(folder, "flows", flows_table(decoded.table, order, state), compress)
     write_table(folder, "gaps", gaps_table(summary.gaps(findings, clock)), compress)
-    told = summary.tell(
-        summary.Facts(findings, clock, ends, side, host, counts, decoded.status.tolist())
-    )
+    told = summary.tell(summary.Facts(findings, clock, parties, counts, decoded.status.tolist()))
     manifest: Manifest = {
         "sources": [{**stream.entry(), "format": kind}],
         "clock": "realtime",
@@ -115,22 +113,48 @@ def write_capture(
         "loop": told.loop,
         "losses": told.losses,
         "warnings": told.lost,
-        "server": summary.server_entry(host),
+        "server": summary.server_entry(parties.host),
         "host": {},
     }
     return Ingested({}, manifest, told.found, told.inferred, told.lost)
 
 
+def _write_in_two_passes(
+    capture: Capture,
+    folder: Path,
+    named: Server | None,
+    done: Callable[[], None],
+    compress: str | None,
+) -> tuple[Decoded, Parties, Counts]:
+    """Put packets aside until the server is known; then write the packets table."""
+    decoded = Decoded()
+    with Spool(folder, KINDS) as spool:
+        decode_capture(capture, lambda it: put_aside(it, decoded.add(it), spool), done)
+        parties = parties_of(decoded, named)
+        ends, row = parties.ends, np.empty(decoded.flows, dtype=np.int64)
+        row[parties.order] = np.arange(decoded.flows)
+        follower = Follower()
+        follower.know(parties.side, ends.connection, row, ends.reverse != NONE)
+        rows = rows_in_order(decoded, spool, folder)
+        untimed = decoded.clock.untimed > 0 and decoded.clock.origin is not None
+        schema = packets_schema(not (parties.side == FROM_SERVER).any(), untimed)
+        _write_packets(rows, decoded, follower, folder, schema, compress)
+    return decoded, parties, follower.counts
+
+
 def _write_packets(
-    decoded: Decoded, follower: Follower, folder: Path, unanswered: bool, compress: str | None
-) -> Counts:
+    all_rows: Iterator[Rows],
+    decoded: Decoded,
+    follower: Follower,
+    folder: Path,
+    schema: pa.Schema,
+    compress: str | None,
+) -> None:
     """Write the packets table; one thread finds messages, another writes."""
-    clock = decoded.clock
-    schema = packets_schema(unanswered, clock.untimed > 0 and clock.origin is not None)
     free = [Messages.empty(ROWS) for _ in range(2)]
     busy: deque[tuple[Messages, Future[Any]]] = deque()
     with (
-        table_writer(folder, "packets", schema, compress) as writer,
+        table_file(folder / "packets.arrow", schema, compress) as writer,
         ThreadPoolExecutor(1) as other,
     ):
 
@@ -138,7 +162,7 @@ def _write_packets(
             writer.write_batch(packets_batch(schema, *rows))
 
         done = 0
-        for rows in rows_in_order(decoded, folder):
+        for rows in all_rows:
             if len(busy) == len(free):
                 busy[0][1].result()
                 messages = busy.popleft()[0]
@@ -150,7 +174,6 @@ def _write_packets(
             if not done:
                 forget_code(COMPILER)
             done += len(part.kind)
-            progress.step("writing", done, clock.packets)
+            progress.step("writing", done, decoded.clock.packets)
         for _, before in busy:
             before.result()
-    return follower.counts

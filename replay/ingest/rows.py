@@ -1,4 +1,4 @@
-"""The second pass begins: rows with settled times, in order, batch by batch."""
+"""Rows put aside by a first pass; in the second, with settled times, in order, batch by batch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from replay.ingest.decode import MARKS, Decoded
+from replay.ingest.decode import Batch, Decoded
 from replay.ingest.flow_state import end_turns, forget_turns
 from replay.ingest.records import KINDS, LAST_OF_TURN, NO_TIME, ROWS, Columns, Int64s
 from replay.ingest.sorting import sort_rows
 from replay.ingest.spool import Array, Spool
 from replay.ingest.times import settle
+
+_MARKS = Columns._fields.index("marks")
 
 
 class Rows(NamedTuple):
@@ -24,39 +26,49 @@ class Rows(NamedTuple):
     latest: Int64s | None = None
 
 
-def rows_in_order(decoded: Decoded, folder: Path) -> Iterator[Rows]:
-    """Yield all packets in order of time; equal times stay in the file's order.
+def put_aside(batch: Batch, late: Int64s, spool: Spool) -> None:
+    """Add the rows of a batch to `spool`, of the types KINDS; `late` is what Decoded.add returned.
+
+    Raises OSError where there is no room.
+    """
+    for row in late[:, 0].tolist():
+        spool.set_bits(row, _MARKS, LAST_OF_TURN)
+    spool.append(batch.columns)
+
+
+def rows_in_order(decoded: Decoded, spool: Spool, folder: Path) -> Iterator[Rows]:
+    """Yield all packets of `spool` in order of time; equal times stay in the file's order.
 
     The memory of one is used again for the one after the next but one. Rows that must be sorted are
     kept in `folder` meanwhile.
     """
     if not decoded.clock.backwards:
-        yield from _settled(decoded)
+        yield from _settled(decoded, spool)
         return
     kinds = [*KINDS, np.int64, np.int64] if decoded.clock.untimed else list(KINDS)
     with Spool(folder, kinds) as runs, Spool(folder, kinds) as merged:
         forget_turns(decoded.state)
-        late = np.empty(ROWS, dtype=np.int64)
+        late = np.empty((ROWS, 2), dtype=np.int64)
 
         def give(arrays: list[Array]) -> None:
             columns = Columns(*arrays[: len(KINDS)])
             np.bitwise_and(columns.marks, ~np.uint16(LAST_OF_TURN), out=columns.marks)
-            for row in late[: end_turns(columns, merged.rows, decoded.state, late)].tolist():
-                merged.set_bits(row, MARKS, LAST_OF_TURN)
+            for row, _ in late[: end_turns(columns, merged.rows, decoded.state, late)].tolist():
+                merged.set_bits(row, _MARKS, LAST_OF_TURN)
             merged.append(arrays)
 
-        sort_rows((_arrays(rows) for rows in _settled(decoded)), runs, ROWS, give)
-        decoded.spool.close()
+        sort_rows((_arrays(rows) for rows in _settled(decoded, spool)), runs, ROWS, give)
+        spool.close()
         runs.close()
         for arrays in _read(merged):
             yield Rows(Columns(*arrays[: len(KINDS)]), *arrays[len(KINDS) :])
 
 
-def _settled(decoded: Decoded) -> Iterator[Rows]:
+def _settled(decoded: Decoded, spool: Spool) -> Iterator[Rows]:
     """Yield packets in the file's order, with times since the first one."""
     clock, origin = decoded.clock, decoded.clock.origin
     before = NO_TIME
-    for arrays, behind in zip(_read(decoded.spool), clock.behind(), strict=True):
+    for arrays, behind in zip(_read(spool), clock.behind(), strict=True):
         columns = Columns(*arrays)
         time = columns.time
         if not clock.untimed or origin is None:

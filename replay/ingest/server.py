@@ -20,6 +20,7 @@ from replay.trace.addresses import address_text
 
 Int64s = npt.NDArray[np.int64]
 Sides = npt.NDArray[np.int8]
+Mask = npt.NDArray[np.bool_]
 
 #: Side of a flow.
 TO_SERVER, FROM_SERVER, ELSEWHERE = 1, 0, -1
@@ -155,7 +156,7 @@ def sides(ends: Ends, server: Server, asks: Int64s) -> tuple[Sides, Server]:
     infer_server), then who spoke first. Raises TraceError where a named server is in no flow.
     """
     to_port, from_port = (
-        _has_port(ends.protocol, port, server) for port in (ends.destination_port, ends.source_port)
+        has_port(ends.protocol, port, server) for port in (ends.destination_port, ends.source_port)
     )
     is_server = np.zeros(len(ends.addresses), dtype=np.bool_)
     if server.addresses:
@@ -171,16 +172,31 @@ def sides(ends: Ends, server: Server, asks: Int64s) -> tuple[Sides, Server]:
     speaks_first = ends.connection == np.arange(len(ends.reverse))
     toward = _with_reverse(asks, ends.reverse, -1)
     asking = np.where(toward != 0, toward > 0, speaks_first)
-    if server.addresses:
+    found = tuple(address.tobytes() for address in ends.addresses[is_server])
+    whole = Server(found, server.port, server.protocol, server.inferred)
+    return decide(
+        (to_port, from_port), there, back, asking, by_address=bool(server.addresses)
+    ), whole
+
+
+def decide(
+    ports: tuple[Mask, Mask], there: Mask, back: Mask, asking: Mask, *, by_address: bool
+) -> Sides:
+    """Return the side of each flow.
+
+    `ports`: whether it goes to the server's port, and comes from it; `there` and `back`: whether to
+    and from its addresses; `asking`: whether to it, if both ends may be it. `by_address`: addresses
+    are told, and decide first; else the port is all that is known.
+    """
+    to_port, from_port = ports
+    if by_address:
         both = np.where(to_port != from_port, to_port, asking)
         to_server = np.where(there & back, both, there)
-    else:  # the port is all that is known: it decides first
+    else:
         both = np.where(there & back, asking, there)
         to_server = np.where(to_port != from_port, to_port, both)
     side = np.where(to_server, TO_SERVER, FROM_SERVER)
-    found = tuple(address.tobytes() for address in ends.addresses[is_server])
-    whole = Server(found, server.port, server.protocol, server.inferred)
-    return np.where(there | back, side, ELSEWHERE).astype(np.int8), whole
+    return np.where(there | back, side, ELSEWHERE).astype(np.int8)
 
 
 def server_first(ends: Ends, side: Sides) -> Int64s:
@@ -202,7 +218,7 @@ def _with_reverse(values: Int64s, reverse: Int64s, factor: int) -> Int64s:
     return both
 
 
-def _has_port(protocol: Int64s, port: Int64s, server: Server) -> npt.NDArray[np.bool_]:
+def has_port(protocol: Int64s, port: Int64s, server: Server) -> npt.NDArray[np.bool_]:
     """Whether `port` is the server's; never, where it has none."""
     if server.port is None:
         return np.zeros(len(port), dtype=np.bool_)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from replay.trace.table_file import write_pieces
+
 Array = npt.NDArray[Any]
 
 
@@ -48,13 +50,8 @@ class Spool:
         self.rows += len(columns[0])
         self._places.append(self._size)
         views = [column.view(np.uint8).data for column in columns]
-        size = sum(len(view) for view in views)
-        written = os.writev(self._file.fileno(), views) if size else 0
-        if written < size:  # the disk is full, or nearly: the next write says why
-            rest = memoryview(b"".join(views))[written:]
-            while len(rest):
-                rest = rest[os.write(self._file.fileno(), rest) :]
-        self._size += size
+        write_pieces(self._file.fileno(), views)
+        self._size += sum(len(view) for view in views)
 
     def rows_of(self, number: int) -> int:
         """Return the rows of a batch."""

@@ -97,6 +97,15 @@ class Stream:
             self._plain += more
         return self._plain
 
+    def rewind(self) -> None:
+        """Begin again with a stream that is a file. Raises TraceError where that cannot be."""
+        try:
+            self._file.seek(0)
+        except OSError as error:
+            raise self._unreadable(error) from None
+        self._ahead, self.read_bytes = b"", 0
+        self._digest, self._digested = hashlib.sha256(), 0
+
     def readinto(self, room: memoryview) -> int:
         """Fill `room` from its start as far as one read does; return the bytes, 0 at the end."""
         if self._decoder is None:

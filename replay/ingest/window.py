@@ -9,7 +9,7 @@ import numpy as np
 from replay.ingest.records import Bytes
 
 #: Bytes of the window: they stay in the processor's cache from reading to decoding.
-WINDOW = 1 << 20
+WINDOW = 1 << 18
 
 #: The longest record that is believed; nothing that captures packets writes longer ones.
 LONGEST_RECORD = 16 << 20

@@ -25,6 +25,7 @@ import pyarrow as pa
 from replay.errors import TraceError
 from replay.mapped import CHUNK, read_only
 from replay.trace.schema import FORMAT_MAJOR, FORMAT_MINOR, TABLES
+from replay.trace.table_file import table_file
 
 Manifest = dict[str, Any]
 
@@ -172,24 +173,9 @@ def write_table(folder: Path, name: str, table: pa.Table, compress: str | None =
     if not table.schema.equals(schema):  # casting imports all of Arrow's functions
         table = table.cast(schema)
     table = table.select([it for it in schema.names if _said(table, it)])
-    with table_writer(folder, name, table.schema, compress) as writer:
-        writer.write_table(table, max_chunksize=CHUNK)
-
-
-@contextmanager
-def table_writer(
-    folder: Path, name: str, schema: pa.Schema, compress: str | None = None
-) -> Iterator[Any]:
-    """Yield pyarrow's writer of `name`.arrow in `folder`, for a table that comes in batches.
-
-    `schema` has the columns of TABLES that are written, in their order.
-    """
-    options = pa.ipc.IpcWriteOptions(compression=compress)
-    with (
-        pa.OSFile(str(folder / f"{name}.arrow"), "wb") as sink,
-        pa.ipc.new_file(sink, schema, options=options) as writer,
-    ):
-        yield writer
+    with table_file(folder / f"{name}.arrow", table.schema, compress) as writer:
+        for batch in table.to_batches(max_chunksize=CHUNK):
+            writer.write_batch(batch)
 
 
 def _said(table: pa.Table, name: str) -> bool:

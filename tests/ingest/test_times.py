@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from replay.ingest.decode import Decoded, new_batch
 from replay.ingest.records import KINDS, NO_TIME
-from replay.ingest.rows import rows_in_order
+from replay.ingest.rows import put_aside, rows_in_order
 from replay.ingest.spool import Spool
 from replay.ingest.times import Clock
 
@@ -32,16 +32,16 @@ def _settle(folder: Path, times: list[int], each: int = 3) -> Timed:
     batch = new_batch()
     batch.keys.ends[:, -1] = -1
     with Spool(folder, KINDS) as spool:
-        decoded = Decoded(spool)
+        decoded = Decoded()
         for first in range(0, len(times), each):
             part = batch.part(0, len(times[first : first + each]))
             part.columns.time[:] = times[first : first + each]
             part.columns.length[:] = range(first, first + len(part.columns.time))
             for column in (part.columns.payload, part.columns.marks, part.columns.status):
                 column[:] = 0
-            decoded.add(part)
+            put_aside(part, decoded.add(part), spool)
         found = Timed(decoded.clock, [], [], [], [])
-        for rows in rows_in_order(decoded, folder):
+        for rows in rows_in_order(decoded, spool, folder):
             found.time.extend(rows.columns.time.tolist())
             found.length.extend(rows.columns.length.tolist())
             found.earliest.extend([] if rows.earliest is None else rows.earliest.tolist())
