@@ -13,12 +13,16 @@ from replay.ingest.records import Findings
 from replay.ingest.server import FROM_SERVER, TO_SERVER, Server
 from replay.ingest.times import Clock
 from replay.trace.addresses import address_text
+from replay.trace.holes import Hole
 from replay.trace.schema import PacketStatus
 from replay.units import SECOND
 
 #: A connection waits for its answers if at least this share of its requests did.
 _NEARLY_ALL = 0.95
 _MOST_ADDRESSES = 16
+
+#: Holes that are told in more words.
+_SAID = ("the packets were dropped by the capture", "its end is missing")
 
 #: The link type of Endace's capture cards, which stamp packets themselves.
 _ERF = 197
@@ -37,13 +41,17 @@ class Told:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is told of: what the file says, its times, flows, messages; packets by status."""
+    """What is told of: what the file says, its times, flows and messages, and what is missing.
+
+    `status` counts packets by PacketStatus.
+    """
 
     findings: Findings
     clock: Clock
     parties: Parties
     counts: Counts
     status: list[int]
+    holes: list[Hole]
 
 
 def tell(facts: Facts) -> Told:
@@ -192,6 +200,7 @@ def _lost(told: Told, facts: Facts) -> None:
     ):
         if facts.status[kind]:
             told.lost.append(f"{facts.status[kind]:,} packets are {what}")
+    told.lost += [str(hole) for hole in facts.holes if hole.cause not in _SAID]
     told.lost.append("service times: a capture cannot tell them from waiting")
     told.losses = {
         "cut": int(findings.note is not None),

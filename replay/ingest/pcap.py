@@ -23,6 +23,7 @@ from replay import progress
 from replay.engine.accelerate import COMPILER
 from replay.errors import TraceError
 from replay.ingest import capture_summary as summary
+from replay.ingest.capture_holes import find_holes
 from replay.ingest.capture_tables import flows_table, gaps_table, packets_batch, packets_schema
 from replay.ingest.decode import Decoded, decode_capture
 from replay.ingest.flow_state import NONE
@@ -102,8 +103,10 @@ def write_capture(
     findings.note = "; ".join(it for it in (findings.note, stream.note) if it) or None
     state = decoded.state[: decoded.flows]
     write_table(folder, "flows", flows_table(decoded.table, order, state), compress)
-    write_table(folder, "gaps", gaps_table(summary.gaps(findings, clock)), compress)
-    told = summary.tell(summary.Facts(findings, clock, parties, counts, decoded.status.tolist()))
+    holes, unseen = find_holes(findings, clock, parties, state)
+    write_table(folder, "gaps", gaps_table([*summary.gaps(findings, clock), *unseen]), compress)
+    status = decoded.status.tolist()
+    told = summary.tell(summary.Facts(findings, clock, parties, counts, status, holes))
     manifest: Manifest = {
         "sources": [{**stream.entry(), "format": kind}],
         "clock": "realtime",
@@ -112,6 +115,7 @@ def write_capture(
         "devices": summary.devices(findings),
         "loop": told.loop,
         "losses": told.losses,
+        "holes": [hole.to_dict() for hole in holes],
         "warnings": told.lost,
         "server": summary.server_entry(parties.host),
         "host": {},
