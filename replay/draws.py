@@ -19,6 +19,7 @@ from replay.arrivals import Offered
 from replay.errors import PolicyError
 from replay.host import GENERIC, Host
 from replay.host.model import LONGEST_NS
+from replay.host.together import correlated
 from replay.result import Row
 
 Int64s = npt.NDArray[np.int64]
@@ -73,9 +74,11 @@ def draws(offer: Offered, host: Host, count: int) -> Iterator[Draw]:
 def _host(host: Host, random: np.random.Generator) -> Host:
     """Return a host whose constants are drawn from what is known of them."""
     changes = {}
-    for name in _DRAWN:
+    # the same number of draws for every host
+    normals = {name: float(random.standard_normal()) for name in _DRAWN}
+    normals = correlated(host.costs, normals)
+    for name, normal in normals.items():
         value, cost = getattr(host, name), host.costs.get(name)
-        normal = float(random.standard_normal())  # the same number of draws for every host
         if cost is not None and cost.source.startswith("fitted"):
             drawn = value + normal * (cost.q3 - cost.q1) / (2 * _QUARTILE)
         elif cost is not None and cost.samples:

@@ -9,7 +9,7 @@ import numpy as np
 
 from replay.backtest.bench import CONNECTIONS, QUEUES, Offered, offer, topology
 from replay.backtest.client import Client
-from replay.backtest.mutilate import percentiles
+from replay.backtest.mutilate import Flags, Floats, percentiles
 from replay.engine import Outcome, replay_island
 from replay.host import Host
 from replay.policy import Policy, parse_policy
@@ -50,6 +50,18 @@ def replay_cell(bench: Bench, policy: str, qps: int, seed: int) -> Figures:
     """Replay one run and return its figures: latencies us, cpu %, kcycles, polls, epoll returns
     a query, interrupts a second. `polls` are those that found packets.
     """
+    return _figures(*_replayed(bench, policy, qps, seed))
+
+
+def server_latencies(bench: Bench, policy: str, qps: int, seed: int) -> Floats:
+    """Replay one run and return what the server took for each request, us; shape (requests,)."""
+    outcome, before, _ = _replayed(bench, policy, qps, seed)
+    latency, _ = _latencies(outcome, before)
+    return latency
+
+
+def _replayed(bench: Bench, policy: str, qps: int, seed: int) -> tuple[Outcome, Outcome, Offered]:
+    """Return a run's outcome, and that of its warming up."""
     warm = bench.warm if 0 < qps < 900_000 else 2 * bench.warm  # until every queue is full
     whole = warm + bench.seconds
     run = offer(
@@ -60,17 +72,23 @@ def replay_cell(bench: Bench, policy: str, qps: int, seed: int) -> Figures:
     outcome = replay_island(run.workload, chosen, bench.host, place, times=True)
     until = replace(run.workload, duration_ns=round(warm * SECOND))
     before = replay_island(until, chosen, bench.host, place)
-    return _figures(outcome, before, run)
+    return outcome, before, run
+
+
+def _latencies(outcome: Outcome, before: Outcome) -> tuple[Floats, Flags]:
+    """Return the server's latencies, us, and which packets were answered after `before`."""
+    times = outcome.times
+    assert times is not None
+    answered = (times.done >= before.duration_ns) & (times.arrival >= 0)
+    return (times.done - times.arrival)[answered] / MICROSECOND, answered
 
 
 def _figures(outcome: Outcome, before: Outcome, run: Offered) -> Figures:
     """Return the figures of what came after `before`, which `outcome` begins with."""
-    begin, times = before.duration_ns, outcome.times
-    assert times is not None
-    answered = (times.done >= begin) & (times.arrival >= 0)
-    latency = (times.done - times.arrival + run.client_ns)[answered] / MICROSECOND
+    latency, answered = _latencies(outcome, before)
+    latency = latency + run.client_ns[answered] / MICROSECOND
     queries = max(1, outcome.served - before.served)
-    duration = outcome.duration_ns - begin
+    duration = outcome.duration_ns - before.duration_ns
     idle = outcome.cpu.idle - before.cpu.idle
     busy = QUEUES * duration - idle
     awake = busy + outcome.leaving_idle_ns - before.leaving_idle_ns

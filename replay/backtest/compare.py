@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 from math import isfinite
 from statistics import mean, median
@@ -20,6 +20,7 @@ class Cell:
     predicted: Figures
     fitted: bool  # constants come from it: it is shown and not scored
     bistable: bool  # small causes have large effects: it is shown and not scored
+    likely: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # 90 % interval
 
     @property
     def scored(self) -> bool:
@@ -33,6 +34,13 @@ class Cell:
             return None
         off = self.predicted[name] - seen
         return off if name == "cpu" else 100 * off / seen
+
+    def inside(self, name: str) -> bool | None:
+        """Return whether a figure's measured value is in its interval; None: one is not known."""
+        if name not in self.likely or self.error(name) is None:
+            return None
+        low, high = self.likely[name]
+        return low <= self.measured.figures[name] <= high
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,18 @@ def scores(cells: Sequence[Cell]) -> list[Score]:
         errors = goal.errors(cells)
         middle, average = (median(errors), mean(errors)) if errors else (None, None)
         found.append(Score(goal, len(errors), middle, average))
+    return found
+
+
+def covered(cells: Iterable[Cell]) -> dict[str, tuple[int, int]]:
+    """Return, by figure, how many of the scored cells' intervals hold what was measured, of all."""
+    found: dict[str, tuple[int, int]] = {}
+    for cell in cells:
+        for name in cell.likely:
+            inside = cell.inside(name)
+            if cell.scored and inside is not None:
+                held, number = found.get(name, (0, 0))
+                found[name] = held + inside, number + 1
     return found
 
 

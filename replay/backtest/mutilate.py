@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 #: (scale, shape) of generalized Pareto distributions: gaps of `fb_ia`, bytes of `fb_value`.
 GAPS = (16.0292, 0.154971)

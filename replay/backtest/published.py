@@ -11,29 +11,16 @@ from pathlib import Path
 from statistics import mean, pstdev
 
 from replay.backtest.cell import Bench, Figures, middle, replay_cell
-from replay.backtest.client import Client, SlowHost
 from replay.backtest.compare import Cell
+from replay.backtest.fitting import CLIENT_CELLS, SERVER_CELLS
+from replay.backtest.likely import drawn_hosts, likely
+from replay.backtest.profile import Profile
 from replay.backtest.reference import LOADS, Measured, letter, results
 from replay.errors import PolicyError, TraceError, nearest
 from replay.host import Host, read_host
 
-#: The cells that the shipped server's constants were fitted to, and the client's.
-SERVER_CELLS = (
-    *(("200K", "base"), ("600K", "base"), ("MAX", "base")),
-    *(("400K", "defer50"), ("600K", "fullbusy"), ("600K", "suspend20")),
-)
-CLIENT_CELLS = (("200K", "fullbusy"), ("600K", "fullbusy"), ("1000K", "fullbusy"))
-
-#: Network and clients, fitted to the fullbusy cells at these loads.
-CLIENT = Client(
-    base_us=22.3,
-    jitter_us=8.0,
-    slow={
-        200_000: SlowHost(share=0.5, extra_us=78.0, tail_us=7.0, stall_us=1.2),
-        600_000: SlowHost(share=1.0, extra_us=56.0, tail_us=29.0, stall_us=1.5),
-        1_000_000: SlowHost(share=1.0, extra_us=63.0, tail_us=35.0, stall_us=6.0),
-    },
-)
+#: Runs of each cell with other constants and arrivals, where nobody says.
+DRAWS = 4
 
 #: A cell is bistable where runs disagree by more than this (standard deviation over mean), or
 #: where a server slower by SLOWER changes the average latency by more than CHANGED.
@@ -52,18 +39,22 @@ def published(
     results_file: Path | None = None,
     loads: Sequence[str] = (),
     policies: Sequence[str] = (),
+    profile: Profile | None = None,
+    draws: int = 0,
     done: Callable[[str], None] = lambda said: None,
 ) -> list[Cell]:
     """Replay the benchmark's cells on `bench` and return each beside its measurement.
 
     Measurements are the cover letter's, or those of `results_file`. `loads` and `policies` choose
-    among the cells, () is all. `done` is told of each finished cell. Raises TraceError where the
-    results cannot be used or lack what was asked for, PolicyError for a name that is unknown.
+    among the cells, () is all. With `profile` and `draws` each figure has an interval. `done` is
+    told of each finished cell. Raises TraceError where the results cannot be used or lack what was
+    asked for, PolicyError for a name that is unknown.
     """
     wanted = chosen(results(results_file) if results_file else letter(), loads, policies)
     with ThreadPoolExecutor(min(len(wanted), os.cpu_count() or 1)) as pool:
         cells = []
-        for number, cell in enumerate(pool.map(lambda it: predict(bench, it), wanted), 1):
+        told = pool.map(lambda it: predict(bench, it, profile, draws), wanted)
+        for number, cell in enumerate(told, 1):
             done(f"{number} of {len(wanted)}: {cell.measured.policy} at {cell.measured.load}")
             cells.append(cell)
     return cells
@@ -92,17 +83,28 @@ def chosen(
     return found
 
 
-def predict(bench: Bench, measured: Measured) -> Cell:
-    """Replay one cell with every seed, and once more on a slower server."""
+def predict(
+    bench: Bench, measured: Measured, profile: Profile | None = None, draws: int = 0
+) -> Cell:
+    """Replay one cell with every seed, once more on a slower server, and as often as drawn.
+
+    Draws last half as long.
+    """
     qps, policy = LOADS[measured.load], measured.policy
     runs = [replay_cell(bench, policy, qps, seed) for seed in bench.seeds]
     host = bench.host
     slower = replace(host, request_ns=round(host.request_ns + SLOWER * service_ns(host)))
     slow = replay_cell(replace(bench, host=slower), policy, qps, bench.seeds[0])
-    place = (measured.load, policy)
+    place, predicted = (measured.load, policy), middle(runs)
+    short = replace(bench, seconds=bench.seconds / 2)
+    drawn = [
+        replay_cell(replace(short, host=other), policy, qps, max(bench.seeds) + number)
+        for number, other in enumerate(drawn_hosts(host, draws), 1)
+    ]
     return Cell(
         measured=measured,
-        predicted=middle(runs),
+        predicted=predicted,
+        likely=likely(predicted, drawn, profile.missed_of(policy)) if profile and draws else {},
         fitted=place in SERVER_CELLS or place in CLIENT_CELLS,
         bistable=is_bistable(runs, slow),
     )

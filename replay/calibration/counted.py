@@ -9,16 +9,16 @@ FLOORS.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from statistics import NormalDist
+from dataclasses import dataclass
 
 import numpy as np
 
 from replay.calibration.cells import Cell
+from replay.calibration.constants import QUARTILE, fitted_host, warnings_of, with_constants
 from replay.calibration.fit import Fit, Floats, Unknown, fit
 from replay.calibration.predict import Arrivals
 from replay.errors import PolicyError, nearest
-from replay.host import Cost, Host
+from replay.host import Host
 
 #: Constants that counters can tell something of, and what of the model they move.
 FITTABLE = (
@@ -53,8 +53,6 @@ FLOORS = {
 #: And as a share of the requests, of counters; of latencies, us; of CPU, points.
 _LEAST = {"latency": 0.5, "cpu": 0.5}
 _LEAST_RATE = 0.01
-
-_QUARTILE = NormalDist().inv_cdf(0.75)
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,9 @@ def fit_host(
     if hold_out and len(cells) > 1:
         for place, cell in enumerate(cells):
             others = [*cells[:place], *cells[place + 1 :]]
-            without = _host(prior, _fit(others, prior, unknowns, arrivals))
+            without = fitted_host(prior, _fit(others, prior, unknowns, arrivals))
             errors[str(cell)] = _errors(cell, without, arrivals)
-    return Fitted(_host(prior, found), found, errors, _warnings(found))
+    return Fitted(fitted_host(prior, found), found, errors, warnings_of(found))
 
 
 def _fit(cells: Sequence[Cell], prior: Host, unknowns: list[Unknown], arrivals: Arrivals) -> Fit:
@@ -111,7 +109,7 @@ def _fit(cells: Sequence[Cell], prior: Host, unknowns: list[Unknown], arrivals: 
     spread = np.array([_deviation(cell, metric) for cell, metric in wanted])
 
     def model(values: Floats) -> Floats:
-        host = _with(prior, unknowns, values)
+        host = with_constants(prior, [it.name for it in unknowns], values)
         rows = {id(cell): arrivals.row(cell, host).metrics() for cell in cells}
         told = [rows[id(cell)].get(metric) for cell, metric in wanted]
         # what a row does not tell (too few requests for a percentile) is as measured
@@ -135,38 +133,15 @@ def _deviation(cell: Cell, metric: str) -> float:
     """Return one standard deviation of a figure, and of what the model may miss it by."""
     figure = cell.figures[metric]
     least = _LEAST.get(metric.partition("_")[0], _LEAST_RATE * cell.offered_per_s)
-    seen = (figure.q3 - figure.q1) / (2 * _QUARTILE)
+    seen = (figure.q3 - figure.q1) / (2 * QUARTILE)
     return max(seen, FLOORS[metric] * figure.median, least)
 
 
 def _unknown(prior: Host, name: str) -> Unknown:
     value = float(getattr(prior, name))
     cost = prior.costs.get(name)
-    seen = (cost.q3 - cost.q1) / (2 * _QUARTILE) if cost and cost.samples else value / 2
+    seen = (cost.q3 - cost.q1) / (2 * QUARTILE) if cost and cost.samples else value / 2
     return Unknown(name, value, max(seen, value / 4, 100.0), 0.0, max(20 * value, 20_000.0))
-
-
-def _with(host: Host, unknowns: Sequence[Unknown], values: Floats) -> Host:
-    named = zip(unknowns, values, strict=True)
-    changes = {unknown.name: round(float(value)) for unknown, value in named}
-    return replace(host, **changes)  # type: ignore[arg-type]
-
-
-def _host(prior: Host, found: Fit) -> Host:
-    """Return the host, each fitted constant with the middle half of its distribution."""
-    host = _with(prior, found.unknowns, found.values)
-    costs = dict(prior.costs)
-    for unknown, value, deviation, learnt in zip(
-        found.unknowns, found.values, found.deviations, found.learnt, strict=True
-    ):
-        half = _QUARTILE * float(deviation)
-        source = (
-            f"fitted to {len(found.figures)} figures, which took {100 * learnt:.0f} % of the"
-            f" variance of {unknown.value:,.0f} before"
-        )
-        low, high = max(0.0, float(value) - half), float(value) + half
-        costs[unknown.name] = Cost(low, high, len(found.figures), source)
-    return replace(host, costs=costs)
 
 
 def _errors(cell: Cell, host: Host, arrivals: Arrivals) -> dict[str, float]:
@@ -178,20 +153,3 @@ def _errors(cell: Cell, host: Host, arrivals: Arrivals) -> dict[str, float]:
         if measured and guess is not None:
             found[metric] = 100 * (guess - measured) / measured
     return found
-
-
-def _warnings(found: Fit) -> tuple[str, ...]:
-    warnings = []
-    if found.unidentified:
-        warnings.append(
-            f"the figures say little of {', '.join(found.unidentified)}: they keep close to what"
-            " they were before; measure other policies or loads, or fit fewer"
-        )
-    spread = np.sqrt(np.diag(found.covariance))
-    together = found.covariance / np.outer(spread, spread)
-    for i, one in enumerate(found.unknowns):
-        for j, other in enumerate(found.unknowns[:i]):
-            if abs(together[i, j]) > 0.95:
-                kind = "sum" if together[i, j] < 0 else "difference"
-                warnings.append(f"only the {kind} of {other.name} and {one.name} is told")
-    return tuple(warnings)

@@ -3,7 +3,8 @@
 Minimises the sum of squares of (model - measured) / spread over all figures, plus (constant -
 prior) / prior's deviation squared for each constant, within bounds, by damped Gauss-Newton steps
 (Levenberg-Marquardt); derivatives are differences. Around the minimum the same squares give the
-constants' covariance. What the figures say nothing of keeps its prior, and is told.
+constants' covariance, and what they would be without some of the figures. What the figures say
+nothing of keeps its prior, and is told.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 #: A constant is identified where the figures halve its prior's deviation at least: where they take
 #: this share of the variance away.
 IDENTIFIED = 0.75
 
 #: Differences span this share of a constant's prior deviation: replays are steps, not curves.
-_STEP = 0.2
-_ROUNDS = 12
+STEP = 0.2
+ROUNDS = 12
 _ENOUGH = 1e-3  # of the sum of squares, that a round must gain
 
 
@@ -45,6 +47,9 @@ class Fit:
     values: Floats  # shape (unknowns,)
     covariance: Floats  # (unknowns, unknowns)
     figures: Floats  # the model's, at these values
+    slopes: Floats  # (figures, unknowns): by how much each figure moves with each constant
+    measured: Floats
+    spread: Floats  # one standard deviation of each figure
     cost: float  # sum of squares, priors included
     replays: int  # times the model was asked
 
@@ -66,17 +71,40 @@ class Fit:
         pairs = zip(self.unknowns, self.learnt, strict=True)
         return [unknown.name for unknown, share in pairs if share < IDENTIFIED]
 
+    def held_out(self, out: Flags) -> Floats:
+        """Return what the figures marked in `out` are predicted to be from all others.
+
+        The model is taken to be straight around the minimum: nothing is replayed.
+        """
+        deviation = np.array([unknown.deviation for unknown in self.unknowns])
+        prior = np.array([unknown.value for unknown in self.unknowns])
+        rows = np.vstack([self.slopes[~out] / self.spread[~out, None], np.diag(1 / deviation)])
+        left = np.append(
+            (self.measured - self.figures)[~out] / self.spread[~out],
+            (prior - self.values) / deviation,
+        )
+        change = np.linalg.lstsq(rows, left, rcond=None)[0]
+        low = np.array([unknown.low for unknown in self.unknowns])
+        high = np.array([unknown.high for unknown in self.unknowns])
+        moved = np.clip(self.values + change, low, high) - self.values
+        found: Floats = self.figures[out] + self.slopes[out] @ moved
+        return found
+
 
 def fit(
     model: Callable[[Floats], Floats],
     measured: Floats,
     spread: Floats,
     unknowns: Sequence[Unknown],
+    *,
+    step: float = STEP,
+    rounds: int = ROUNDS,
 ) -> Fit:
     """Return the constants at which `model` comes closest to `measured`.
 
-    `model` takes values in the order of `unknowns` and returns figures of the shape of `measured`
-    and `spread`, whose values are above 0.
+    Differences span `step` of each prior's deviation; at most `rounds` steps are made. `model`
+    takes values in the order of `unknowns` and returns figures of the shape of `measured` and
+    `spread`, the latter above 0.
     """
     low = np.array([unknown.low for unknown in unknowns], np.float64)
     high = np.array([unknown.high for unknown in unknowns], np.float64)
@@ -93,9 +121,9 @@ def fit(
     def slopes(values: Floats, here: Floats) -> Floats:
         columns = []
         for place in range(len(values)):
-            step = _STEP * deviation[place]
+            by = step * deviation[place]
             moved = values.copy()
-            moved[place] += step if values[place] + step <= high[place] else -step
+            moved[place] += by if values[place] + by <= high[place] else -by
             moved = np.clip(moved, low, high)
             columns.append((residuals(moved)[0] - here) / (moved[place] - values[place]))
         return np.stack(columns, axis=1)
@@ -104,7 +132,7 @@ def fit(
     here, figures = residuals(values)
     damping = 1e-2
     matrix = slopes(values, here)
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         square, gradient = matrix.T @ matrix, matrix.T @ here
         before = float(here @ here)
         for _ in range(6):
@@ -126,6 +154,9 @@ def fit(
         values,
         covariance,
         figures,
+        matrix[: len(measured)] * spread[:, None],
+        measured,
+        spread,
         float(here @ here),
         asked,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from replay.errors import PolicyError
@@ -17,6 +18,7 @@ class Cost:
     q3: float
     samples: int
     source: str
+    together: Mapping[str, float] = field(default_factory=dict)  # correlations with others
 
 
 #: Longest cost or time of a host.

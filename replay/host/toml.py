@@ -6,7 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,10 @@ def host_text(host: Host) -> str:
     lines = [f"{name} = {json.dumps(getattr(host, name))}" for name in _FIELDS]
     for name, cost in sorted(host.costs.items()):
         lines += ["", f"[costs.{name}]"]
-        lines += [f"{key} = {json.dumps(value)}" for key, value in asdict(cost).items()]
+        lines += [f"{key} = {json.dumps(getattr(cost, key))}" for key in _COST_TYPES]
+        if cost.together:
+            lines += ["", f"[costs.{name}.together]"]
+            lines += [f"{other} = {json.dumps(value)}" for other, value in cost.together.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -112,8 +115,9 @@ def _cost(name: str, table: Any) -> Cost:
         raise PolicyError(f"[costs.{name}]: unknown key {name!r}{nearest(name, _FIELDS)}")
     if not isinstance(table, Mapping):
         raise PolicyError(f"costs.{name} is no table: [costs.{name}] is expected")
+    together = _together(name, table.get("together", {}))
     for key in table:
-        if key not in _COST_TYPES:
+        if key not in _COST_TYPES and key != "together":
             known = nearest(str(key), _COST_TYPES)
             raise PolicyError(f"[costs.{name}]: unknown key {key!r}{known}")
     missing = [key for key in _COST_TYPES if key not in table]
@@ -126,7 +130,20 @@ def _cost(name: str, table: Any) -> Cost:
             raise PolicyError(f"[costs.{name}]: {key} = {value!r} is not {told}")
         if key != "source" and not 0 <= value < float("inf"):
             raise PolicyError(f"[costs.{name}]: {key} = {value!r} is outside 0 to any number")
-    return Cost(**table)
+    return Cost(**{**table, "together": together})
+
+
+def _together(name: str, table: Any) -> dict[str, float]:
+    """Read the correlations of a [costs.NAME] table."""
+    if not isinstance(table, Mapping):
+        raise PolicyError(f"[costs.{name}]: together is no table of correlations")
+    for other, value in table.items():
+        where = f"[costs.{name}.together]: {other}"
+        if other not in _FIELDS:
+            raise PolicyError(f"{where}: unknown key{nearest(other, _FIELDS)}")
+        if type(value) not in (int, float) or not -1 <= value <= 1:
+            raise PolicyError(f"{where} = {value!r} is outside -1 to 1")
+    return {other: float(value) for other, value in table.items()}
 
 
 def _check_reposts(host: Host) -> None:

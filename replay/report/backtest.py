@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from math import isfinite
 
 from replay.backtest.cell import FIGURES
-from replay.backtest.compare import Cell, Order, Score, orders, scores
+from replay.backtest.compare import Cell, Order, Score, covered, orders, scores
+from replay.backtest.likely import SHARE
 from replay.report.align import aligned
 
 #: Figure: (heading, unit, decimals).
@@ -35,7 +36,8 @@ def backtest_table(cells: Sequence[Cell]) -> str:
     rows += [[*_title(cell), *(_figure(cell, name) for name in names)] for cell in cells]
     text = "predicted / measured error (spread of measured runs); CPU's error is in points\n"
     text += "* fitted, ~ bistable: neither is scored\n\n"
-    return text + _columns(rows) + "\n" + _goals(scores(cells)) + "\n" + _orders(orders(cells))
+    text += _columns(rows) + "\n" + _likely(cells, names)
+    return text + _goals(scores(cells)) + "\n" + _orders(orders(cells))
 
 
 def _title(cell: Cell) -> list[str]:
@@ -55,6 +57,33 @@ def _figure(cell: Cell, name: str) -> str:
     text += "" if name == "cpu" else "%"
     spread = cell.measured.spread.get(name)
     return text if spread is None or not isfinite(spread) else f"{text} ({100 * spread:.0f}%)"
+
+
+def _likely(cells: Sequence[Cell], names: Sequence[str]) -> str:
+    """Return the intervals of all figures, and how many hold what was measured."""
+    if not any(cell.likely for cell in cells):
+        return ""
+    rows = [["load", "policy", *(_SHOWN[name][0] for name in names)]]
+    rows += [[*_title(cell), *(_interval(cell, name) for name in names)] for cell in cells]
+    found = covered(cells)
+    held, number = (sum(pair[place] for pair in found.values()) for place in (0, 1))
+    text = f"likely: {100 * SHARE:.0f} % intervals; ! does not hold what was measured\n\n"
+    text += _columns(rows) + "\n"
+    if number:
+        each = ", ".join(f"{_SHOWN[name][0]} {a}/{b}" for name, (a, b) in found.items())
+        share = f"{100 * held / number:.0f} %"
+        text += f"intervals hold {held} of {number} measured figures of scored cells ({share}):"
+        text += f" {each}\n\n"
+    return text
+
+
+def _interval(cell: Cell, name: str) -> str:
+    """Return one figure's interval, marked where the measured value is not in it."""
+    if name not in cell.likely:
+        return ""
+    decimals, scale = _SHOWN[name][2], 1000 if name in _THOUSANDS else 1
+    low, high = (f"{end / scale:.{decimals}f}" for end in cell.likely[name])
+    return f"{low}..{high}{'!' if cell.inside(name) is False else ''}"
 
 
 def _goals(found: Sequence[Score]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from replay.backtest.cell import FIGURES
@@ -97,3 +99,12 @@ def test_the_table_shows_what_is_not_scored_and_what_was_not_measured() -> None:
     assert "110 / 100 +10% (2%)" in text
     assert "110.0 / 100.0 +10%" in text
     assert "no cell is scored" in text
+
+
+def test_intervals_that_miss_are_marked_and_counted() -> None:
+    scored = replace(cell("base", off=1.1), likely={"avg": (105.0, 115.0), "cpu": (40.0, 60.0)})
+    text = backtest_table([scored, replace(scored, fitted=True)])
+    assert "105..115!" in text
+    assert "40..60\n" in text
+    assert "intervals hold 1 of 2 measured figures of scored cells (50 %)" in text
+    assert "avg 0/1, CPU 1/1" in text

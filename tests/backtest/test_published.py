@@ -8,18 +8,24 @@ import pytest
 from typer.testing import CliRunner
 
 from replay.backtest.cell import FIGURES, Bench, middle, policy_of, replay_cell
-from replay.backtest.published import CLIENT, CLIENT_CELLS, SERVER_CELLS, published, shipped_host
+from replay.backtest.fitting import CLIENT_CELLS, CONSTANTS, SERVER_CELLS
+from replay.backtest.profile import shipped_profile
+from replay.backtest.published import published, shipped_host
+from replay.calibration.constants import constant_of
 from replay.cli import app, run
 from replay.host.model import Host
 
-BENCH = Bench(shipped_host(), CLIENT, seconds=0.01, warm=0.01, seeds=(1, 2))
+PROFILE = shipped_profile()
+BENCH = Bench(shipped_host(), PROFILE.client, seconds=0.01, warm=0.01, seeds=(1, 2))
 
 
 def test_constants_are_few_and_from_few_cells() -> None:
     """At most ten fitted constants and six cells; the client's from three of fullbusy."""
     host = shipped_host()
-    assert len(host.costs) <= 10
-    assert all(getattr(host, name) for name in host.costs)
+    assert sorted(host.costs) == sorted(CONSTANTS)
+    assert len(CONSTANTS) <= 10
+    for name, (_, low, high) in CONSTANTS.items():
+        assert low <= constant_of(host, name) <= high
     assert len(SERVER_CELLS) <= 6
     assert [policy for _, policy in CLIENT_CELLS] == ["fullbusy"] * 3
 
@@ -34,7 +40,7 @@ def test_a_cell_is_reproducible_and_answers_what_is_offered() -> None:
     assert one == same
     assert list(one) == list(FIGURES)
     assert one["qps"] == pytest.approx(200_000, rel=0.1)
-    assert one["avg"] > CLIENT.base_us
+    assert one["avg"] > PROFILE.client.base_us
 
 
 def test_busy_polling_takes_all_of_the_cpu() -> None:
@@ -57,6 +63,19 @@ def test_cells_say_whether_they_were_fitted() -> None:
     assert told == ["1 of 2: base at 200K", "2 of 2: defer50 at 200K"]
 
 
+def test_intervals_hold_the_prediction_and_widen_with_what_the_model_misses() -> None:
+    chosen = {"loads": ("200K",), "policies": ("defer50",), "draws": 2}
+    (cell,) = published(BENCH, profile=PROFILE, **chosen)
+    missed = {kind: dict.fromkeys(of, 0.5) for kind, of in PROFILE.missed.items()}
+    (wide,) = published(BENCH, profile=replace(PROFILE, missed=missed), **chosen)
+    for name, (low, high) in cell.likely.items():
+        assert low < cell.predicted[name] < high
+        assert wide.likely[name][0] < low
+    assert cell.predicted == wide.predicted
+    (none,) = published(BENCH, profile=PROFILE, **{**chosen, "draws": 0})
+    assert not none.likely
+
+
 def test_pinned_workers_never_pay_the_way_between_caches() -> None:
     free: Host = replace(BENCH.host, far_ns=0, handoff_ns=0)
     pinned = replace(BENCH, pinned=True)
@@ -71,7 +90,12 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert result.exit_code == 0
     assert "defer50" in result.stdout
     assert "1 of 1" in result.stderr
+    assert "intervals hold" in result.stdout
     assert run(["backtest", "published", "--policies", "deffer50"]) == 2
     assert "did you mean defer50?" in capsys.readouterr().err
+    assert run(["backtest", "published", "--fit", "x.toml", "--loads", "200K"]) == 2
+    assert "--loads" in capsys.readouterr().err
+    assert run(["backtest", "published", "--fit", "/nowhere/x.toml"]) == 2
+    assert "there is no folder /nowhere" in capsys.readouterr().err
     assert run(["backtest", "published", "--results", "/nowhere.csv"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

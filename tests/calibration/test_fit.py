@@ -56,6 +56,17 @@ def test_what_the_figures_do_not_tell_keeps_its_prior_and_is_named() -> None:
     assert found.covariance[0, 1] < 0
 
 
+def test_figures_held_out_are_predicted_from_the_others() -> None:
+    measured, spread = np.array([5.0, 7.2, 8.9, 20.0]), np.full(4, 0.1)
+    unknowns = [unknown("a", 3, 4), unknown("b", 1, 3)]
+    found = fit(line, measured, spread, unknowns)
+    out = np.array([False, False, False, True])
+    without = fit(lambda x: line(x)[:3], measured[:3], spread[:3], unknowns)
+    assert found.held_out(out) == pytest.approx(line(without.values)[out], rel=1e-3)
+    assert found.figures[3] > found.held_out(out)[0] + 1  # it had pulled
+    assert found.slopes == pytest.approx(np.array([[1.0, t] for t in range(4)]))
+
+
 def test_bounds_hold() -> None:
     unknowns = [Unknown("a", 3, 4, 0, 4), Unknown("b", 1, 3, 0, 9)]
     found = fit(line, line(np.array([5.0, 2.0])), np.full(4, 0.1), unknowns)

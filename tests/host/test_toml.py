@@ -28,7 +28,10 @@ def test_every_field_survives(tmp_path: Path) -> None:
         repost_every=0,
         repost_above=31,
         extra_irq=True,
-        costs={"irq_ns": Cost(800, 1_000.5, 40, "irq")},
+        costs={
+            "irq_ns": Cost(800, 1_000.5, 40, "irq"),
+            "poll_ns": Cost(80, 100, 40, "fitted", {"irq_ns": -0.9}),
+        },
     )
     write_host(tmp_path / "host.toml", host)
     again = read_host(tmp_path / "host.toml")
@@ -82,6 +85,12 @@ def test_a_key_that_cannot_be_used(
         ("[costs]\nirq_ns = 4", r"costs.irq_ns is no table: \[costs.irq_ns\] is expected"),
         ("[costs.irq_ns]\nq2 = 1", r"\[costs.irq_ns\]: unknown key 'q2'; did you mean q[13]?"),
         ("[costs.irq_ns]\nq1 = 1\nq3 = 2", r"\[costs.irq_ns\]: lacks samples, source"),
+        ("[costs.irq_ns]\ntogether = 1", r"\[costs.irq_ns\]: together is no table"),
+        (
+            "[costs.irq_ns.together]\npoll_ns = 1.5",
+            r"\[costs.irq_ns.together\]: poll_ns = 1.5 is outside -1 to 1",
+        ),
+        ("[costs.irq_ns.together]\npol = 1", r"pol: unknown key; did you mean poll_ns"),
         (
             '[costs.irq_ns]\nq1 = "1"\nq3 = 2\nsamples = 1\nsource = ""',
             r"\[costs.irq_ns\]: q1 = '1' is not a number of 0 or more",
