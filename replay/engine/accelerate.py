@@ -195,6 +195,32 @@ def _prefetch() -> Any:
 prefetch = _prefetch()
 
 
+LINE = 8  # numbers of a cache line
+
+
+def _add_line() -> Any:
+    """Return a function (array, to, line): add the LINE numbers at `line` to those at `to`."""
+
+    def typed(typing: Any, array: Any, to: Any, line: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data = arrays.make_array(array)(context, builder, arguments[0]).data
+            vector = ir.VectorType(ir.IntType(64), LINE).as_pointer()
+            places = [builder.bitcast(builder.gep(data, [it]), vector) for it in arguments[1:]]
+            numbers = [builder.load(it, align=8) for it in places]
+            builder.store(builder.add(*numbers), places[0], align=8)
+            return context.get_dummy_value()
+
+        return types.void(array, to, line), build
+
+    def interpreted(array: Any, to: int, line: int) -> None:
+        array[to : to + LINE] += array[line : line + LINE]
+
+    return interpreted if settings.DISABLE_JIT else intrinsic(typed)
+
+
+add_line = _add_line()
+
+
 def _trailing_zeros() -> Any:
     """Return a function value -> number of zero bits below its lowest one; value is not 0."""
 

@@ -16,7 +16,7 @@ from replay.engine.outcome import CpuTime, Outcome, Times
 from replay.engine.packets import Packets, new_packets
 from replay.engine.ring import admit, refresh
 from replay.engine.state import new_state
-from replay.engine.tally import STRIDE, TAIL
+from replay.engine.tally import ROW, STRIDE
 from replay.engine.thread import step
 from replay.engine.workload import Workload, count_requests
 from replay.host import Host
@@ -127,9 +127,9 @@ def _outcome(s: Any, p: Packets, k: Any, workload: Workload) -> Outcome:
 
 def _causes(p: Packets, k: Any, served: int) -> Causes:
     """Return why requests waited; causes that took no time are not counted one by one."""
-    counts = p.memory[k.cause_at : k.served_at].reshape(len(CAUSES), STRIDE)[:, :BUCKETS]
+    counts = p.memory[k.cause_at : k.latency_at].reshape(len(CAUSES), STRIDE)[:, :BUCKETS]
     counts[:, 0] = served - counts[:, 1:].sum(axis=1)
-    tail = p.memory[k.tail_at : k.latency_at].reshape(BUCKETS, TAIL)[:, : len(CAUSES)]
+    tail = p.memory[k.tail_at : k.parts_at].reshape(BUCKETS, ROW)[:, : len(CAUSES)]
     return Causes(counts, tail)
 
 

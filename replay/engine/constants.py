@@ -6,7 +6,7 @@ import numpy as np
 
 from replay.engine.followers import FOLLOWER, bucket_shift, buckets
 from replay.engine.histogram import BUCKETS, MAX_BITS
-from replay.engine.tally import KINDS, MOST_SERVED, RECORD, SERVED, STRIDE, TAIL
+from replay.engine.tally import KINDS, RECORD, ROW, STRIDE, TOGETHER
 from replay.engine.workload import Workload
 from replay.host import Host, arming_ns
 from replay.policy import Policy
@@ -81,7 +81,8 @@ CONSTANTS = np.dtype(
             # with causes (see tally.py)
             "cause_at",  # of each cause, times by bucket
             "tail_at",  # sums of each cause by the latency's bucket
-            "served_at",
+            "parts_at",  # of each request that is explained now, its latency's causes
+            "place_at",
             "why_at",
             # closed arrivals: packets in the order they arrive, and which of the workload they are
             "when_at",
@@ -184,14 +185,15 @@ def _lay_out(k: np.record, packets: int, scheduled: bool) -> None:
         k.buckets = buckets(packets, int(k.end))
     causes = int(k.causes)
     sizes = {
-        "tail": causes * TAIL * BUCKETS,
+        "tail": causes * ROW * BUCKETS,
+        "parts": causes * ROW * TOGETHER,
+        "place": causes * ROW * TOGETHER,
+        "cause": causes * KINDS * STRIDE,
         "latency": BUCKETS,
         "sizes": max(int(k.weight), int(k.budget)) + 1,
         "delivered": times,
         "started": times,
         "done": times,
-        "cause": causes * KINDS * STRIDE,
-        "served": causes * SERVED * MOST_SERVED,
         "why": causes * RECORD * (packets + 1),
         "when": closed,
         "service": closed,

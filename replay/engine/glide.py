@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import at, jit_inline, prefetch
+from replay.engine.accelerate import at, jit_inline
 from replay.engine.arrivals import answer, materialise
 from replay.engine.cycle import disturbed, following, interrupt, look, new_cycle, skip_empty
 from replay.engine.packets import packets
@@ -26,7 +26,7 @@ from replay.engine.state import (
     SUSPENDING,
     WAKING,
 )
-from replay.engine.tally import MOST_SERVED, SERVED, TAIL, bucket_within, explain_all
+from replay.engine.tally import ROW, TOGETHER, bucket_within, explain_all, note_served
 from replay.units import NEVER
 
 _LANES = 4  # packets of a poll that `drain` looks at, at least
@@ -98,7 +98,7 @@ def glide(s: Any, k: Any, causes: bool, closed: bool) -> None:
     transmit, event_cost, epoll, wake = k.transmit, k.event, k.epoll, k.wake
     sleep, idle, first_transmit = k.sleep, k.idle, k.transmit + k.notify
     latency_at = k.latency_at
-    explained, all_explained = k.served_at, k.served_at + SERVED * MOST_SERVED
+    row, last_row = k.parts_at, k.parts_at + ROW * TOGETHER
     woken = s.woken
     # what changes
     now, stage = s.now, s.stage
@@ -230,18 +230,13 @@ def glide(s: Any, k: Any, causes: bool, closed: bool) -> None:
                         s, k, c, now, until, due, head, ready, irqs
                     )
             latency = done - when[at(serving)]
-            place = bucket_within(latency)
-            memory[at(latency_at + place)] += 1
-            if causes:
-                prefetch(memory, k.tail_at + TAIL * place)
-                memory[at(explained)] = serving
-                memory[at(explained + 1)] = begun
-                memory[at(explained + 2)] = woken
-                memory[at(explained + 3)] = done
-                explained += SERVED
-                if explained == all_explained:
-                    explain_all(s, k, explained)
-                    explained = k.served_at
+            if not causes:
+                memory[at(latency_at + bucket_within(latency))] += 1
+            else:
+                row = note_served(memory, row, serving, begun, woken, value, latency)
+                if row == last_row:
+                    explain_all(s, k, row)
+                    row = k.parts_at
             total += latency
             if latency < low or latency > high:
                 low, high = min(low, latency), max(high, latency)
@@ -256,7 +251,7 @@ def glide(s: Any, k: Any, causes: bool, closed: bool) -> None:
         until = now + epoll
     if causes:
         s.woken = woken
-        explain_all(s, k, explained)
+        explain_all(s, k, row)
     # Write back. What is neither sleep nor counted otherwise was spent in epoll_wait
     served -= batch
     if stage == SERVING:

@@ -215,11 +215,12 @@ def _serve_undisturbed(s: Any, k: Any, batch: int) -> int:
         if times:
             memory[k.started_at + packet] = now
             memory[k.done_at + packet] = done
+        latency = done - when[packet]
         if causes:
             explain(s, k, packet, now, done)
+        else:
+            memory[k.latency_at + bucket(latency)] += 1
         now, transmit = until, k.transmit
-        latency = done - when[packet]
-        memory[k.latency_at + bucket(latency)] += 1
         total += latency
         low, high = min(low, latency), max(high, latency)
         packet += 1
@@ -241,10 +242,11 @@ def _sent(s: Any, k: Any) -> None:
     packet = s.serving
     if k.times:
         p.memory[k.done_at + row_of(k, packet)] = s.now
+    latency = s.now - p.when[packet]
     if k.causes:
         explain(s, k, packet, s.begun, s.now)
-    latency = s.now - p.when[packet]
-    p.memory[k.latency_at + bucket(latency)] += 1
+    else:
+        p.memory[k.latency_at + bucket(latency)] += 1
     s.latency_sum += latency
     s.latency_low = min(s.latency_low, latency)
     s.latency_high = max(s.latency_high, latency)

@@ -62,3 +62,32 @@ def test_another_process_links_the_parts_of_the_first(tmp_path: Path) -> None:
         for function in ("steps_to", "steps_beyond", "steps_beyond")
     ]
     assert answers == [["5", "0"], ["11", "1"], ["11", "0"]]
+
+
+ADDED = """
+import numpy as np
+from replay.engine.accelerate import LINE, add_line, jit
+
+@jit
+def added(numbers, to, line):
+    add_line(numbers, to, line)
+
+numbers = np.arange(3 * LINE)
+added(numbers, 2 * LINE - 1, 3)
+print(*numbers)
+"""
+
+
+@pytest.mark.parametrize("interpreted", ["0", "1"])
+def test_a_line_is_added_wherever_it_lies(tmp_path: Path, interpreted: str) -> None:
+    (tmp_path / "added.py").write_text(ADDED)
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "REPLAY_CACHE": str(tmp_path / "cache"),
+        "NUMBA_DISABLE_JIT": interpreted,
+    }
+    command = [sys.executable, str(tmp_path / "added.py")]
+    answer = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    numbers = list(range(24))
+    numbers[15:23] = [sum(pair) for pair in zip(numbers[15:23], numbers[3:11], strict=True)]
+    assert answer.stdout.split() == [str(number) for number in numbers]
