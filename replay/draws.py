@@ -68,10 +68,10 @@ def draws(offer: Offered, host: Host, count: int) -> Iterator[Draw]:
     """Yield `count` draws, always the same ones."""
     random = np.random.default_rng(SEED)
     for _ in range(count):
-        yield Draw(_host(host, random), _offer(offer, random), float(random.standard_normal()))
+        yield Draw(drawn_host(host, random), _offer(offer, random), float(random.standard_normal()))
 
 
-def _host(host: Host, random: np.random.Generator) -> Host:
+def drawn_host(host: Host, random: np.random.Generator) -> Host:
     """Return a host whose constants are drawn from what is known of them."""
     changes = {}
     # the same number of draws for every host

@@ -36,6 +36,16 @@ class Judged:
     predicted: float
     measured: Figure
     good: bool  # within the goal, or within the repetitions' middle half
+    likely: tuple[float, float] | None = None  # the prediction's interval
+    nothing: bool = False  # a count of next to nothing, predicted and measured
+
+    @property
+    def covered(self) -> bool | None:
+        """Whether the measured median lies within the interval; None where there is none."""
+        if self.likely is None or self.nothing:
+            return None
+        low, high = self.likely
+        return low <= self.measured.median <= high
 
     @property
     def error(self) -> float | None:
@@ -70,7 +80,8 @@ def compared(cell: Cell, predicted: Mapping[str, Any], *, seen: bool) -> Compare
         counted = not metric.startswith(("latency_", "cpu_"))
         nothing = counted and max(value, figure.median) < _NOTHING * cell.offered_per_s
         inside = figure.q1 <= value <= figure.q3
-        judged[metric] = Judged(value, figure, near or nothing or inside)
+        likely = predicted.get("likely", {}).get(metric)
+        judged[metric] = Judged(value, figure, near or nothing or inside, likely, nothing)
     return Compared(
         cell.policy.name,
         cell.offered_per_s,

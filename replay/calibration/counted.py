@@ -16,7 +16,7 @@ import numpy as np
 from replay.calibration.cells import Cell
 from replay.calibration.constants import QUARTILE, fitted_host, warnings_of, with_constants
 from replay.calibration.fit import Fit, Floats, Unknown, fit
-from replay.calibration.predict import Arrivals
+from replay.calibration.predict import Arrivals, Model
 from replay.errors import PolicyError, nearest
 from replay.host import Host
 
@@ -70,7 +70,7 @@ def fit_host(
     prior: Host,
     names: Sequence[str] = USUAL,
     *,
-    arrivals: Arrivals | None = None,
+    arrivals: Model | None = None,
     hold_out: bool = True,
 ) -> Fitted:
     """Return `prior` with the constants `names` fitted to `cells`.
@@ -103,7 +103,7 @@ def fit_host(
     return Fitted(fitted_host(prior, found), found, errors, warnings_of(found))
 
 
-def _fit(cells: Sequence[Cell], prior: Host, unknowns: list[Unknown], arrivals: Arrivals) -> Fit:
+def _fit(cells: Sequence[Cell], prior: Host, unknowns: list[Unknown], arrivals: Model) -> Fit:
     wanted = [(cell, metric) for cell in cells for metric in _fitted_metrics(cell)]
     measured = np.array([cell.figures[metric].median for cell, metric in wanted])
     spread = np.array([_deviation(cell, metric) for cell, metric in wanted])
@@ -144,7 +144,7 @@ def _unknown(prior: Host, name: str) -> Unknown:
     return Unknown(name, value, max(seen, value / 4, 100.0), 0.0, max(20 * value, 20_000.0))
 
 
-def _errors(cell: Cell, host: Host, arrivals: Arrivals) -> dict[str, float]:
+def _errors(cell: Cell, host: Host, arrivals: Model) -> dict[str, float]:
     """Return the signed errors in percent of a cell's figures."""
     told = arrivals.row(cell, host).metrics()
     found = {}

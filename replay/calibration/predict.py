@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache, reduce
+from typing import Protocol
 
 import numpy as np
 
@@ -26,6 +27,13 @@ from replay.units import SECOND
 #: Poisson arrivals: so many requests, drawn from this seed for every cell.
 REQUESTS = 20_000
 SEED = 20_260_102
+
+
+class Model(Protocol):
+    """Anything that replays a cell on a host."""
+
+    def row(self, cell: Cell, host: Host) -> Row:
+        """Return the replay of `cell` on `host`."""
 
 
 class Arrivals:

@@ -17,7 +17,7 @@ def lab(
         typer.Option(metavar="US", help="What a request of our own server takes; default 8."),
     ] = None,
     rates: Annotated[
-        str | None, typer.Option(metavar="N,...", help="Requests/s; default 10000,30000,60000.")
+        str | None, typer.Option(metavar="N,...", help="Requests/s; default: to saturation.")
     ] = None,
     policies: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Default those of the benchmark.")
@@ -31,22 +31,31 @@ def lab(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Decides all arrivals and orders.")] = None,
     keep: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Keep the recording and its bundle.")
+        Path | None, typer.Option(metavar="FOLDER", help="Keep the recording and every run.")
+    ] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Predict what such a run measured; measure nothing."),
     ] = None,
 ) -> None:
-    """As root, kernel 6.13 or newer: record base, predict every other policy, then measure them."""
+    """As root, kernel 6.13 or newer: record base, measure every policy, predict all but base."""
+    from replay.backtest.kept import predicted
     from replay.backtest.lab import lab as run
-    from replay.backtest.lab import plan_of
+    from replay.backtest.plan import plan_of
     from replay.lab.services import service_of
     from replay.report.lab import lab_table
 
+    if measured is not None:
+        typer.echo(lab_table(predicted(measured)), nl=False)
+        return
+    service = service_of(server, service_us)
     plan = plan_of(
-        rates=rates,
+        rates=rates or service.rates,
         policies=policies,
         busy=busy,
         repetitions=repetitions,
         window_s=window,
         seed=seed,
     )
-    found = run(service_of(server, service_us), plan, lambda said: typer.echo(said, err=True), keep)
+    found = run(service, plan, lambda said: typer.echo(said, err=True), keep)
     typer.echo(lab_table(found), nl=False)

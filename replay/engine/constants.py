@@ -8,7 +8,7 @@ from replay.engine.followers import FOLLOWER, bucket_shift, buckets
 from replay.engine.histogram import BUCKETS, MAX_BITS
 from replay.engine.tally import KINDS, RECORD, ROW, STRIDE, TOGETHER
 from replay.engine.workload import Workload
-from replay.host import Host, arming_ns
+from replay.host import Host, arming_ns, suspending_ns
 from replay.policy import Policy
 from replay.units import MICROSECOND, MILLISECOND
 
@@ -137,7 +137,7 @@ def new_constants(
     for name in _COSTS:
         k[name] = getattr(host, f"{name}_ns")
     k.timer_start = arming_ns(host, policy.gro_flush_timeout_ns)
-    k.suspend_start = arming_ns(host, policy.irq_suspend_timeout_ns)
+    k.suspend_start = suspending_ns(host, policy)
     k.ring = host.ring
     k.preemption = host.preemption or not threaded
     k.glides = _glides(k)

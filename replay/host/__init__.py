@@ -1,6 +1,6 @@
 """Hosts: what each step of the receive path costs on a machine, and where the numbers come from."""
 
-from replay.host.costs import arming_ns, costs_of
+from replay.host.costs import arming_ns, costs_of, suspending_ns
 from replay.host.model import GENERIC, Cost, Host
 from replay.host.nics import NICS, nic_of_driver, with_nic
 from replay.host.toml import read_host, write_host
@@ -14,6 +14,7 @@ __all__ = [
     "costs_of",
     "nic_of_driver",
     "read_host",
+    "suspending_ns",
     "with_nic",
     "write_host",
 ]

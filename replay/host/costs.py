@@ -81,6 +81,16 @@ def arming_ns(host: Host, timeout_ns: int) -> int:
     return (start * (host.jiffy_ns - behind) + later * behind) // host.jiffy_ns
 
 
+def suspending_ns(host: Host, policy: Policy) -> int:
+    """Return what napi_suspend_irqs costs: it moves the timer to irq-suspend-timeout.
+
+    Where polls are deferred, the poll before has armed it for gro-flush-timeout: where that made it
+    the CPU's next timer, moving it away programs the clock event anew (hrtimer_force_reprogram).
+    """
+    timeout = policy.irq_suspend_timeout_ns
+    return arming_ns(host, min(policy.gro_flush_timeout_ns, timeout) if policy.defers else timeout)
+
+
 def _none_of(names: tuple[str, ...]) -> dict[str, Any]:
     """Return these costs, each nothing."""
     return dict.fromkeys(names, 0)

@@ -51,20 +51,14 @@ class Client(ExitStack):
         if ended == client_loop.CONNECTION_BROKEN:
             raise ConnectionError("the server closed a connection during a run")
 
-    def forget_gaps(self) -> None:
+    def forget_pauses(self) -> None:
         """Begin a new account of the loop's own pauses."""
-        self._spinner.progress[client_loop.LARGEST_GAP_NS] = 0
-        self._spinner.progress[client_loop.LONG_GAPS] = 0
+        self._spinner.progress[client_loop.PAUSES] = 0
 
     @property
-    def largest_gap_ns(self) -> int:
-        """The longest time that the loop did not come round."""
-        return int(self._spinner.progress[client_loop.LARGEST_GAP_NS])
-
-    @property
-    def long_gaps(self) -> int:
-        """How often the loop did not come round for 100 us."""
-        return int(self._spinner.progress[client_loop.LONG_GAPS])
+    def pauses(self) -> np.ndarray:
+        """When the loop did not come round for long: each pause's beginning and length, ns."""
+        return self._spinner.pauses[: self._spinner.progress[client_loop.PAUSES]].copy()
 
     def _let_signals_end_the_loop(self, unfinished: ExitStack) -> None:
         # Python's handlers wait for the compiled loop to return; its wake-up descriptor does not.
@@ -100,4 +94,5 @@ def _spinner(epoll: int, question: bytes, answer_length: int) -> Spinner:
         events=np.zeros(client_loop.EVENTS_AT_ONCE * EVENT_WORDS, np.uint32),
         timespec=np.zeros(2, np.int64),
         progress=np.zeros(4, np.int64),
+        pauses=np.zeros((client_loop.MOST_PAUSES, 2), np.int64),
     )

@@ -21,12 +21,14 @@ from replay.lab.requests import Requests
 
 EVENTS_AT_ONCE = 128
 SENDS_AT_ONCE = 16
-LONG_GAP_NS = 100_000
+#: The loop's readings of the clock are a few µs apart: what is longer is a pause of its CPU.
+PAUSE_NS = 250_000
+MOST_PAUSES = 50_000
 
 # Why the loop ended.
 TIME_IS_UP, ALL_ANSWERED, INTERRUPTED, CONNECTION_BROKEN = 0, 1, 2, 3
 # Entries of `Spinner.progress`, which outlive one call of the loop.
-NEXT_REQUEST, ANSWERED, LARGEST_GAP_NS, LONG_GAPS = 0, 1, 2, 3
+NEXT_REQUEST, ANSWERED, LAST_READING, PAUSES = 0, 1, 2, 3
 
 
 class Connections(NamedTuple):
@@ -51,6 +53,7 @@ class Spinner(NamedTuple):
     events: np.ndarray
     timespec: np.ndarray
     progress: np.ndarray
+    pauses: np.ndarray  # shape (MOST_PAUSES, 2): when each began, and how long it was, ns
 
 
 @jit_here
@@ -63,7 +66,8 @@ def spin(
 ) -> int:
     """Run until an instant, or until every request is answered; returns why it ended."""
     progress = spinner.progress
-    time = before = now(spinner.timespec)
+    progress[LAST_READING] = now(spinner.timespec)
+    time = _read_the_clock(spinner)
     while time < until_ns:
         _send_what_is_due(time, requests, connections, spinner)
         ready = epoll_wait(spinner.epoll, spinner.events.ctypes.data, EVENTS_AT_ONCE, 0)
@@ -74,17 +78,28 @@ def spin(
                 return INTERRUPTED
             if kind & EPOLL_BROKEN or not _receive(chosen, connections, spinner):
                 return CONNECTION_BROKEN
-            time = now(spinner.timespec)
+            time = _read_the_clock(spinner)
             _note_answers(chosen, time, requests, connections, spinner)
             if connections.blocked[chosen]:
                 _send(chosen, time, requests, connections, spinner)
         if until_answered and progress[ANSWERED] == len(requests.intended_ns):
             return ALL_ANSWERED
-        time = now(spinner.timespec)
-        progress[LARGEST_GAP_NS] = max(progress[LARGEST_GAP_NS], time - before)
-        progress[LONG_GAPS] += time - before > LONG_GAP_NS
-        before = time
+        time = _read_the_clock(spinner)
     return TIME_IS_UP
+
+
+@jit_here
+def _read_the_clock(spinner: Spinner) -> int:
+    """Return the time; note a pause since the last reading."""
+    progress = spinner.progress
+    time = now(spinner.timespec)
+    before = progress[LAST_READING]
+    if time - before > PAUSE_NS and progress[PAUSES] < MOST_PAUSES:
+        spinner.pauses[progress[PAUSES], 0] = before
+        spinner.pauses[progress[PAUSES], 1] = time - before
+        progress[PAUSES] += 1
+    progress[LAST_READING] = time
+    return time
 
 
 @jit_here
@@ -103,7 +118,7 @@ def _send_what_is_due(
         # A full buffer is not waited for: the request stays due and its clock runs.
         if not connections.blocked[chosen]:
             _send(chosen, time, requests, connections, spinner)
-            time = now(spinner.timespec)
+            time = _read_the_clock(spinner)
 
 
 @jit_here

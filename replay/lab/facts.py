@@ -26,6 +26,8 @@ Fact = dict[str, float]
 EVENTS_OF_THE_CLIENT = 4
 VETH_RING = 256  # VETH_RING_SIZE, drivers/net/veth.c
 LATENCY_AT = "client send to receive"
+#: A request that leaves so long after its time waited for others to be sent.
+LATE_NS = 50_000
 
 
 def facts_of(take: Mapping[str, Any], ingested: Ingested, log: Path, timer: Fact) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def facts_of(take: Mapping[str, Any], ingested: Ingested, log: Path, timer: Fact
         "probe_ns": probe,
         "interrupt_ns": interrupt_cost(kept, ingested, probe["median"]),
         "client": client_share(ingested, log, probe["median"]),
+        "client_send_ns": send_cost(log),
         "timer": timer,
     }
 
@@ -105,6 +108,14 @@ def client_share(ingested: Ingested, log: Path, probe_ns: float) -> Fact:
     share = np.linspace(0.02, 0.2, 19)
     legs = np.quantile(client, share) - np.quantile(server, share)
     return _quartiles(legs - EVENTS_OF_THE_CLIENT * probe_ns) | {"samples": len(client)}
+
+
+def send_cost(log: Path) -> Fact:
+    """Return what the client takes to send one of many requests that are due, ns."""
+    with np.load(log) as requests:
+        late = requests["sent_ns"] - requests["intended_ns"] > LATE_NS
+        apart = np.diff(requests["sent_ns"])[late[1:] & late[:-1]]
+    return _quartiles(apart if len(apart) else np.zeros(1))
 
 
 def preemption() -> str:

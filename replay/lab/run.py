@@ -93,12 +93,12 @@ def _drive(
         first, first_ns = _look(rig, read_counts), time.monotonic_ns()
         if first_ns - window > load.window_s * SECOND / 4:
             raise StandstillError("the machine stands still again and again: nothing to measure")
-        client.forget_gaps()
+        client.forget_pauses()
         client.run(requests, window + int(load.window_s * SECOND))
         last_ns, last = time.monotonic_ns(), _look(rig, read_counts)
         interruptions = rig.spinner.gaps() - gaps_before
         after()
-        gaps = {"largest_gap_us": client.largest_gap_ns / 1e3, "long_gaps": client.long_gaps}
+        pauses = client.pauses
         client.run(requests, last_ns + int(TAIL_S * SECOND))
         patience = time.monotonic_ns() + int(PATIENCE_S * SECOND)
         client.run(requests, patience, until_answered=True)
@@ -120,7 +120,10 @@ def _drive(
             "settings": settings,
             **accounts,
             "latency": summarise(requests, first_ns + SETTLE_NS, last_ns),
-            "client": gaps | lateness(requests, first_ns + SETTLE_NS, last_ns),
+            "client": {
+                "pauses": (pauses - [first_ns, 0]).tolist(),  # since the window's start, length
+                **lateness(requests, first_ns + SETTLE_NS, last_ns),
+            },
         },
         requests,
         ports,

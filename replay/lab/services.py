@@ -35,6 +35,7 @@ class Service:
     worker: str  # the name of that thread
     question: bytes
     before: bytes = b""
+    rates: tuple[int, ...] = (10_000, 30_000, 60_000)  # up to where one CPU is full, requests/s
     user: str | None = "nobody"
     version: tuple[str, ...] = ()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from replay.backtest.judge import METRICS, ORDERED, Compared, Judged, orders
-from replay.backtest.lab import Backtest
+from replay.backtest.kept import Backtest
 from replay.report.align import aligned
 from replay.report.cells import NOTHING, short, signed
 
@@ -24,12 +24,12 @@ _HEADS = {
 
 
 def lab_table(result: Backtest) -> str:
-    """Return a table a load, each figure as predicted/measured[quartiles], and a summary.
+    """Return a table a load, each figure as predicted(interval)/measured[quartiles], and a summary.
 
     A figure beyond its goal and beyond the quartiles has a `!`, what the calibration saw a `*`.
     """
     text = f"# server    {result.server}\n# machine   {result.kernel}\n"
-    text += "# figures   predicted/measured[middle half], ! beyond the goal; latencies µs\n"
+    text += "# figures   predicted(90 %)/measured[middle half], ! beyond the goal; latencies µs\n"
     text += "# *         the calibration saw it\n"
     for rate in sorted({cell.rate for cell in result.cells}):
         cells = [cell for cell in result.cells if cell.rate == rate]
@@ -53,15 +53,19 @@ def _figure(judged: Judged | None) -> str:
         return NOTHING
     measured = judged.measured
     spread = f"[{short(measured.q1)}-{short(measured.q3)}]"
-    return f"{short(judged.predicted)}/{short(measured.median)}{spread}{'' if judged.good else '!'}"
+    predicted = short(judged.predicted)
+    if judged.likely is not None:
+        low, high = judged.likely
+        predicted += f"({short(low)}-{short(high)})"
+    return f"{predicted}/{short(measured.median)}{spread}{'' if judged.good else '!'}"
 
 
 def _summary(cells: Sequence[Compared]) -> str:
-    lines = [["metric", "goal", "within", "of", "median error", "largest"]]
+    lines = [["metric", "goal", "within", "of", "median error", "largest", "in 90%"]]
     predicted = [cell for cell in cells if not cell.seen]
     for metric, goal in METRICS.items():
         found = [cell.judged[metric] for cell in predicted if metric in cell.judged]
-        errors = [abs(it.error) for it in found if it.error is not None and not _nothing(it)]
+        errors = [abs(it.error) for it in found if it.error is not None and not it.nothing]
         lines.append(
             [
                 _HEADS[metric],
@@ -70,9 +74,12 @@ def _summary(cells: Sequence[Compared]) -> str:
                 str(len(found)),
                 signed(100 * median(errors)) if errors else NOTHING,
                 signed(100 * max(errors)) if errors else NOTHING,
+                _covered(found),
             ]
         )
-    text = aligned(lines, [True, False, False, False, False, False])
+    text = aligned(lines, [True, False, False, False, False, False, False])
+    every = [it for cell in predicted for it in cell.judged.values()]
+    text += f"90 % intervals: hold {_covered(every)} of what was measured\n"
     right = sum(cell.saturated == cell.predicted_saturated for cell in predicted)
     text += f"saturation: right in {right} of {len(predicted)} cells\n"
     for metric in ORDERED:
@@ -81,6 +88,7 @@ def _summary(cells: Sequence[Compared]) -> str:
     return text
 
 
-def _nothing(judged: Judged) -> bool:
-    """Whether both sides are next to nothing: their error says nothing."""
-    return judged.good and max(judged.predicted, judged.measured.median) < 100
+def _covered(found: Sequence[Judged]) -> str:
+    """Return how many intervals hold what was measured, of those that say anything."""
+    told = [it.covered for it in found if it.covered is not None]
+    return f"{sum(told)}/{len(told)}"

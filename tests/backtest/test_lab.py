@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from replay.backtest.judge import compared
-from replay.backtest.lab import Backtest, Plan, lab, plan_of
+from replay.backtest.kept import Backtest, predicted
+from replay.backtest.lab import lab
+from replay.backtest.plan import Plan, plan_of
 from replay.calibration.cells import Cell, Figure
 from replay.calibration.counted import Fitted
 from replay.errors import PolicyError, ReplayError
@@ -68,7 +71,8 @@ def test_the_table_marks_what_was_seen_and_what_missed() -> None:
         requests = Figure(served, served, served)
         return Cell(parse_policy(policy), 10_000, {"requests": requests, **known})
 
-    good, bad = {"verdict": "ok", "latency_p50": 50.0}, {"verdict": "ok", "timers": 9_000.0}
+    good = {"verdict": "ok", "latency_p50": 50.0, "likely": {"latency_p50": (40.0, 60.0)}}
+    bad = {"verdict": "ok", "timers": 9_000.0}
     cells = (
         compared(cell("base", 10_000, latency_p50=50), good, seen=True),
         compared(cell("defer20", 10_000, latency_p50=80), good, seen=False),
@@ -78,10 +82,11 @@ def test_the_table_marks_what_was_seen_and_what_missed() -> None:
     text = lab_table(Backtest("memcached 1.6", "6.18, EPYC", _fitted(fitted), cells))
     lines = [line.split() for line in text.splitlines()]
     table = {line[0]: line for line in lines if line}
-    assert "50/50[49-51]" in table["base*"]
-    assert "50/80[79-81]!" in table["defer20"]
+    assert "50(40-60)/50[49-51]" in table["base*"]
+    assert "50(40-60)/80[79-81]!" in table["defer20"]
     assert table["defer50"][1] == "ok/saturated!"
     assert table["p50"][2:4] == ["0", "1"]
+    assert table["p50"][-1] == "0/1"
     assert "saturation: right in 1 of 2 cells" in text
 
 
@@ -92,10 +97,10 @@ def _fitted(stand_in: object) -> Fitted:
 @bench
 @pytest.mark.root
 @pytest.mark.parametrize("server", sorted(SERVICES))
-def test_every_server_is_predicted_and_measured(server: str) -> None:
+def test_every_server_is_predicted_and_measured(server: str, tmp_path: Path) -> None:
     plan = plan_of(rates="5000", policies="base,suspend20", repetitions=1, window_s=0.3)
     try:
-        found = lab(service_of(server), plan, print)
+        found = lab(service_of(server), plan, print, tmp_path)
     except ReplayError as problem:
         pytest.fail(str(problem))
     assert [(cell.policy, cell.seen) for cell in found.cells] == [
@@ -103,3 +108,5 @@ def test_every_server_is_predicted_and_measured(server: str) -> None:
         ("suspend20", False),
     ]
     assert {"irqs", "cpu_busy", "latency_p50"} <= set(found.cells[0].judged)
+    again = predicted(tmp_path)
+    assert again.cells == found.cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from replay.host import arming_ns
+from replay.host import arming_ns, suspending_ns
 from replay.units import BUSY_POLL_TICK, NEVER
 from tests.naive.polls import poll
 from tests.naive.task import Steps, Task
@@ -73,7 +73,7 @@ class Worker(Task):
         queue = self.epoll_queue
         if policy.prefer_busy_poll and queue and queue.policy.irq_suspend_timeout_ns:
             queue.start_timer(self.cpu, queue.policy.irq_suspend_timeout_ns)  # napi_suspend_irqs
-            yield "kernel", arming_ns(host, queue.policy.irq_suspend_timeout_ns)
+            yield "kernel", suspending_ns(host, queue.policy)
         first = True
         for packet, polled_by in batch:
             yield from self.serve(packet, polled_by, first)

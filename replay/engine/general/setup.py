@@ -26,7 +26,7 @@ from replay.engine.general.state import (
 from replay.engine.itr import START_USECS
 from replay.engine.topology import FLOATS, Topology
 from replay.engine.workload import Workload
-from replay.host import Host, arming_ns, costs_of
+from replay.host import Host, arming_ns, costs_of, suspending_ns
 from replay.policy import Policy
 from replay.units import MICROSECOND, MILLISECOND, NEVER
 
@@ -91,7 +91,7 @@ def new_queues(policies: Sequence[Policy], host: Host, topology: Topology) -> An
         q["defer"], q["timeout"] = policy.defer_hard_irqs, policy.gro_flush_timeout_ns
         q["suspend"], q["hooked"] = policy.irq_suspend_timeout_ns, policy.hooked
         q["timer_start"] = arming_ns(own, policy.gro_flush_timeout_ns)
-        q["suspend_start"] = arming_ns(own, policy.irq_suspend_timeout_ns)
+        q["suspend_start"] = suspending_ns(own, policy)
         threaded = own.threaded if policy.threaded is None else policy.threaded
         q["cpu"], q["thread"] = cpu, 0 if threaded else NOTHING
         q["armed"], q["last_signal"], q["tx_event_at"] = 1, -NEVER, -NEVER

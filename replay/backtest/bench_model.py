@@ -1,0 +1,131 @@
+"""What the model says of a cell on the bench: its policy, asked at its rate by the bench's client.
+
+Requests fall due as the client draws them, and take the services that were recorded, in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.arrivals import offered
+from replay.backtest.asked import Pauses, seen, sent
+from replay.calibration.cells import Cell
+from replay.draws import Interval, drawn_host, intervals
+from replay.engine import replay_island
+from replay.engine.histogram import Histogram
+from replay.engine.workload import Workload
+from replay.host import Host
+from replay.islands import beside_its_queue
+from replay.percentiles import latencies
+from replay.result import Row
+from replay.summary import summarise
+from replay.trace.bundle import Trace
+from replay.trace.facts import numbers
+from replay.units import SECOND
+
+Int64s = npt.NDArray[np.int64]
+Metrics = Mapping[str, "float | None"]
+
+SEED = 20_260_104
+#: Runs that a prediction is the median of, and worlds that its intervals are drawn from.
+RUNS = 5
+WORLDS = 20
+LATENCY_AT = "client send to receive"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A cell's metrics, with the interval of each, and whether the server keeps up."""
+
+    metrics: Metrics
+    likely: Mapping[str, Interval]
+    saturated: bool
+
+
+class BenchModel:
+    """The recorded services, asked for at any rate by a client that pauses."""
+
+    def __init__(self, trace: Trace, pauses: Pauses, window_s: float) -> None:
+        self._pauses = pauses
+        self._duration = round(window_s * SECOND)
+        self._trace = trace
+        self._services: dict[tuple[int, int], Int64s] = {}
+        self._send_ns = round(numbers(trace, "client_send_ns", keys=["median"]).get("median", 0.0))
+
+    def row(self, cell: Cell, host: Host, run: int = 0) -> Row:
+        """Return the replay of one run of `cell`: others fall due at other times."""
+        random = np.random.default_rng([SEED, run])
+        services = self._services_on(host)
+        rate = cell.offered_per_s * len(services) / np.count_nonzero(services >= 0)
+        enough = int(rate * self._duration / SECOND + 10 * np.sqrt(rate) + 10)
+        intended = np.cumsum(random.standard_exponential(enough) * SECOND / rate).astype(np.int64)
+        intended = intended[intended < self._duration]
+        service = np.resize(np.roll(services, -int(random.integers(len(services)))), len(intended))
+        figure = cell.figures.get("cpu_busy")
+        if figure is None:
+            calm = self._replay(cell, host, intended, service, np.zeros((0, 2), np.int64))
+            busy = calm.cpu_busy_pct or 0.0
+        else:
+            busy = figure.median
+        pauses = self._pauses.draw(busy, self._duration, random)
+        return self._replay(cell, host, intended, service, pauses)
+
+    def predict(self, cell: Cell, host: Host, errors: Mapping[str, float] | None) -> Prediction:
+        """Return the median of RUNS runs; `errors` are the model's where it was measured, %."""
+        rows = [self.row(cell, host, run) for run in range(RUNS)]
+        metrics = _medians([row.metrics() for row in rows])
+        random = np.random.default_rng(SEED)
+        worlds = [(drawn_host(host, random), float(random.normal())) for _ in range(WORLDS)]
+        drawn = [
+            (self.row(cell, world, run).metrics(), missed)
+            for run, (world, missed) in enumerate(worlds)
+        ]
+        saturated = sum(row.verdict == "saturated" for row in rows) > RUNS // 2
+        return Prediction(metrics, intervals(metrics, drawn, errors), saturated)
+
+    def _services_on(self, host: Host) -> Int64s:
+        """Return the recorded packets' services, -1 for those that ask nothing."""
+        key = host.request_ns, host.recorded_ns
+        if key not in self._services:
+            offer = offered(self._trace, host, load=1.0, arrivals="open")
+            self._services[key] = offer.workload.service_ns
+        return self._services[key]
+
+    def _replay(
+        self, cell: Cell, host: Host, intended: Int64s, service: Int64s, pauses: Int64s
+    ) -> Row:
+        arrival = sent(intended, pauses, self._send_ns)
+        inside = arrival < self._duration
+        intended, arrival, service = intended[inside], arrival[inside], service[inside]
+        work = Workload(arrival, service, self._duration)
+        (island,) = beside_its_queue(work, None).islands([cell.policy], host)
+        outcome = replay_island(island.workload, cell.policy, host, island.topology, times=True)
+        assert outcome.times is not None
+        answered = outcome.times.done >= 0
+        received = seen(outcome.times.done[answered] + host.client_ns, pauses)
+        row = summarise(
+            outcome,
+            kind="model",
+            policy=cell.policy.name,
+            load=1.0,
+            offered=island.requests,
+            latency_at=LATENCY_AT,
+            client_ns=host.client_ns,
+        )
+        latency = Histogram.of(received - intended[answered])
+        return replace(row, latency_us=latencies(latency, 0))
+
+
+def _medians(found: list[dict[str, float | None]]) -> dict[str, float | None]:
+    """Return each metric's median over runs; None where one of them does not tell it."""
+    medians: dict[str, float | None] = {}
+    for name in found[0]:
+        values = [metrics[name] for metrics in found]
+        known = [value for value in values if value is not None]
+        medians[name] = median(known) if len(known) == len(values) else None
+    return medians

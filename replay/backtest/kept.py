@@ -1,0 +1,141 @@
+"""Predictions from what a bench's run kept, compared with what it measured.
+
+The constants are fitted to `base` under every load and to one busy-polling run; every other policy
+is predicted from these alone. Needs no bench: a changed model can be judged by kept measurements.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from replay.backtest.asked import pauses_of
+from replay.backtest.bench_model import BenchModel, Prediction
+from replay.backtest.judge import METRICS, Compared, compared
+from replay.calibration.cells import Cell, cells_of
+from replay.calibration.counted import Fitted, fit_host
+from replay.calibration.recorded import calibrate
+from replay.errors import TraceError
+from replay.lab.bundles import write_bundles
+from replay.lab.outcomes import outcomes
+from replay.lab.policies import on_the_bench
+from replay.trace.bundle import Trace, open_trace
+
+#: The file that holds every run, beside the raw recordings.
+RUNS = "runs.json"
+#: What the fit may move, each seen in some counter of base or of the busy-polling run.
+CONSTANTS = (
+    *("irq_ns", "poll_ns", "packet_ns", "wake_ns", "notify_ns", "recorded_ns"),
+    *("busy_poll_ns", "timer_start_ns", "client_ns"),
+)
+#: A CPU busier than this, percent, and not busy polling, has no time left: a queue grows, and what
+#: is measured depends on how far it grew.
+FULL = 97.0
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What was predicted and what was measured, cell by cell."""
+
+    server: str
+    kernel: str
+    fitted: Fitted
+    cells: tuple[Compared, ...]
+
+
+def predicted(folder: Path) -> Backtest:
+    """Return the backtest of the runs kept in `folder`; its bundle is written there.
+
+    Raises TraceError where it holds none.
+    """
+    runs = _read(folder)
+    (bundle,) = write_bundles(runs, folder, folder)
+    trace = open_trace(bundle)
+    known = cells_on_the_bench(runs["sweep"])
+    model = BenchModel(trace, pauses_of(_not_full(runs["sweep"])), runs["plan"]["window_s"])
+    fitted = fit_cells(trace, known, model)
+    machine = runs["machine"]
+    measured = cells_on_the_bench(runs["measured"])
+    cells = compare(model, fitted, known, measured)
+    kernel = f"{machine['kernel']}, {machine['cpu_model']}"
+    return Backtest(str(runs["rig"]["server"]), kernel, fitted, cells)
+
+
+def fit_cells(trace: Trace, known: list[Cell], model: BenchModel) -> Fitted:
+    """Return the recording's host, fitted to the known cells that are not full."""
+    told = [cell for cell in known if not _is_full(cell)]
+    return fit_host(told, calibrate(trace), CONSTANTS, arrivals=model, hold_out=False)
+
+
+def compare(
+    model: BenchModel, fitted: Fitted, known: list[Cell], measured: list[Cell]
+) -> tuple[Compared, ...]:
+    """Predict each measured cell and judge it."""
+    seen = {_key(cell): cell for cell in known}
+    found = []
+    for cell in measured:
+        asked = replace(cell, figures={})
+        prediction = model.predict(asked, fitted.host, _errors_near(cell, known, model, fitted))
+        found.append(compared(cell, _told(prediction), seen=_key(cell) in seen))
+    return tuple(found)
+
+
+def cells_on_the_bench(runs: list[dict[str, Any]]) -> list[Cell]:
+    """Return the cells of counted runs, their policies as they run on the bench."""
+    cells = cells_of(outcomes(runs).to_pylist())
+    return [replace(cell, policy=on_the_bench(cell.policy.name)) for cell in cells]
+
+
+def _errors_near(
+    cell: Cell, known: list[Cell], model: BenchModel, fitted: Fitted
+) -> dict[str, float]:
+    """Return the model's errors, %, on the known cell of the nearest load."""
+    near = min(known, key=lambda it: (abs(it.offered_per_s - cell.offered_per_s), _is_full(it)))
+    told = model.row(near, fitted.host).metrics()
+    found = {}
+    for name in METRICS:
+        figure, value = near.figures.get(name), told.get(name)
+        if figure is not None and figure.median and value is not None:
+            found[name] = 100 * (value - figure.median) / figure.median
+    return found
+
+
+def _told(prediction: Prediction) -> dict[str, Any]:
+    return {
+        **{metric: prediction.metrics.get(metric) for metric in METRICS},
+        "likely": prediction.likely,
+        "verdict": "saturated" if prediction.saturated else "ok",
+    }
+
+
+def _key(cell: Cell) -> tuple[str, int]:
+    return cell.policy.name, round(cell.offered_per_s)
+
+
+def _is_full(cell: Cell) -> bool:
+    busy = cell.figures.get("cpu_busy")
+    return busy is not None and busy.median > FULL and not cell.policy.busy_polls
+
+
+def _not_full(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    full = {_key(cell) for cell in cells_on_the_bench(runs) if _is_full(cell)}
+    return [run for run in runs if (run["policy"]["name"], run["load"]["rate"]) not in full]
+
+
+def _read(folder: Path) -> Mapping[str, Any]:
+    place = folder / RUNS
+    try:
+        found: Any = json.loads(place.read_text())
+    except (OSError, ValueError) as problem:
+        raise TraceError(
+            f"{place}: {getattr(problem, 'strerror', None) or 'is no JSON'}: it is written by"
+            " replay backtest lab --keep"
+        ) from None
+    names: dict[str, Any] = found if isinstance(found, dict) else {}
+    missing = [name for name in ("plan", "sweep", "measured", "takes") if name not in names]
+    if missing:
+        raise TraceError(f"{place}: has no {', '.join(missing)}: no run of replay backtest lab")
+    return names

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from replay.backtest.asked import NEVER_PAUSES, Pauses
+from replay.backtest.bench_model import BenchModel
+from replay.backtest.kept import RUNS, predicted
+from replay.calibration.cells import Cell
+from replay.calibration.recorded import calibrate
+from replay.errors import TraceError
+from replay.lab.policies import on_the_bench
+from replay.trace.bundle import open_trace
+
+RECORDED = Path(__file__).parents[2] / "traces" / "memcached-base-10k.trace"
+OFTEN = Pauses((0.0,), (20.0,), np.array([3_000_000]))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "No such file"),
+        ("{", "is no JSON"),
+        (json.dumps({"plan": {}, "sweep": []}), "has no measured, takes"),
+        ("[]", "has no plan, sweep, measured, takes"),
+    ],
+)
+def test_a_folder_that_keeps_no_runs(tmp_path: Path, text: str | None, says: str) -> None:
+    if text is not None:
+        (tmp_path / RUNS).write_text(text)
+    with pytest.raises(TraceError, match=says):
+        predicted(tmp_path)
+
+
+def test_pauses_of_the_client_move_the_tail_and_not_the_counts() -> None:
+    trace = open_trace(RECORDED)
+    host = calibrate(trace)
+    cell = Cell(on_the_bench("defer200"), 10_000, {})
+    calm, paused = (
+        BenchModel(trace, pauses, 1.0).row(cell, host).metrics() for pauses in (NEVER_PAUSES, OFTEN)
+    )
+    assert _of(paused, "latency_p99") > 1_500 > 500 > _of(calm, "latency_p99")
+    assert _of(paused, "latency_p50") == pytest.approx(_of(calm, "latency_p50"), rel=0.1)
+    assert _of(paused, "timers") == pytest.approx(_of(calm, "timers"), rel=0.1)
+
+
+def test_a_prediction_lies_within_its_interval_and_repeats() -> None:
+    trace = open_trace(RECORDED)
+    host = calibrate(trace)
+    model = BenchModel(trace, NEVER_PAUSES, 0.2)
+    cell = Cell(on_the_bench("suspend50"), 10_000, {})
+    found = model.predict(cell, host, None)
+    assert found == model.predict(replace(cell), host, None)
+    low, high = found.likely["cpu_busy"]
+    assert low < _of(found.metrics, "cpu_busy") < high
+    assert not found.saturated
+
+
+def _of(metrics: Any, name: str) -> float:
+    value = metrics[name]
+    assert value is not None
+    return float(value)
