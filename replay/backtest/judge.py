@@ -67,6 +67,13 @@ class Compared:
     served: float  # requests/s measured
 
 
+def is_nothing(cell: Cell, metric: str, predicted: float) -> bool:
+    """Whether a metric is a count of next to nothing, as predicted and as measured."""
+    if metric.startswith(("latency_", "cpu_")):
+        return cell.figures[metric].median == 0
+    return max(predicted, cell.figures[metric].median) < _NOTHING * cell.offered_per_s
+
+
 def compared(cell: Cell, predicted: Mapping[str, Any], *, seen: bool) -> Compared:
     """Judge a measured cell; of a saturated one no latency, which says how long it ran."""
     served = cell.figures["requests"].median
@@ -77,8 +84,7 @@ def compared(cell: Cell, predicted: Mapping[str, Any], *, seen: bool) -> Compare
         if figure is None or value is None or (saturated and metric.startswith("latency_")):
             continue
         near = abs(value - figure.median) <= goal * figure.median
-        counted = not metric.startswith(("latency_", "cpu_"))
-        nothing = counted and max(value, figure.median) < _NOTHING * cell.offered_per_s
+        nothing = is_nothing(cell, metric, value)
         inside = figure.q1 <= value <= figure.q3
         likely = predicted.get("likely", {}).get(metric)
         judged[metric] = Judged(value, figure, near or nothing or inside, likely, nothing)

@@ -14,7 +14,7 @@ from typing import Any
 
 from replay.backtest.asked import pauses_of
 from replay.backtest.bench_model import BenchModel, Prediction
-from replay.backtest.judge import METRICS, Compared, compared
+from replay.backtest.judge import METRICS, Compared, compared, is_nothing
 from replay.calibration.cells import Cell, cells_of
 from replay.calibration.counted import Fitted, fit_host
 from replay.calibration.recorded import calibrate
@@ -31,9 +31,11 @@ CONSTANTS = (
     *("irq_ns", "poll_ns", "packet_ns", "wake_ns", "notify_ns", "recorded_ns"),
     *("busy_poll_ns", "timer_start_ns", "client_ns"),
 )
-#: A CPU busier than this, percent, and not busy polling, has no time left: a queue grows, and what
-#: is measured depends on how far it grew.
+#: A server that is busier than this, percent, without busy polling, or returns from epoll_wait less
+#: often than this share of its requests, never empties its queue: what is measured of it depends on
+#: how long the queue grew, not on what a step costs.
 FULL = 97.0
+RARELY = 0.05
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,21 @@ def cells_on_the_bench(runs: list[dict[str, Any]]) -> list[Cell]:
 def _errors_near(
     cell: Cell, known: list[Cell], model: BenchModel, fitted: Fitted
 ) -> dict[str, float]:
-    """Return the model's errors, %, on the known cell of the nearest load."""
-    near = min(known, key=lambda it: (abs(it.offered_per_s - cell.offered_per_s), _is_full(it)))
-    told = model.row(near, fitted.host).metrics()
+    """Return the model's errors, %, on the known cell of the nearest load, none where all are full.
+
+    Counts of next to nothing have none.
+    """
+    told = [it for it in known if not _is_full(it)]
+    if not told:
+        return {}
+    near = min(told, key=lambda it: abs(it.offered_per_s - cell.offered_per_s))
+    metrics = model.row(near, fitted.host).metrics()
     found = {}
     for name in METRICS:
-        figure, value = near.figures.get(name), told.get(name)
-        if figure is not None and figure.median and value is not None:
-            found[name] = 100 * (value - figure.median) / figure.median
+        figure, value = near.figures.get(name), metrics.get(name)
+        if figure is None or value is None or is_nothing(near, name, value):
+            continue
+        found[name] = 100 * (value - figure.median) / figure.median
     return found
 
 
@@ -116,8 +125,9 @@ def _key(cell: Cell) -> tuple[str, int]:
 
 
 def _is_full(cell: Cell) -> bool:
-    busy = cell.figures.get("cpu_busy")
-    return busy is not None and busy.median > FULL and not cell.policy.busy_polls
+    busy, returns = cell.figures["cpu_busy"].median, cell.figures["epoll_returns"].median
+    full = busy > FULL and not cell.policy.busy_polls
+    return full or returns < RARELY * cell.offered_per_s
 
 
 def _not_full(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
