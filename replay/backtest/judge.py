@@ -24,7 +24,7 @@ METRICS = {
 #: Counts of less than this share of the requests, on both sides, are nothing on both sides.
 _NOTHING = 0.01
 #: A host that answers less than this share of what is offered is saturated.
-_SERVED = 0.98
+SERVED = 0.98
 #: Metrics by which policies are put in order.
 ORDERED = ("latency_p50", "latency_p99", "cpu_busy")
 
@@ -77,7 +77,7 @@ def is_nothing(cell: Cell, metric: str, predicted: float) -> bool:
 def compared(cell: Cell, predicted: Mapping[str, Any], *, seen: bool) -> Compared:
     """Judge a measured cell; of a saturated one no latency, which says how long it ran."""
     served = cell.figures["requests"].median
-    saturated = served < _SERVED * cell.offered_per_s
+    saturated = served < SERVED * cell.offered_per_s
     judged = {}
     for metric, goal in METRICS.items():
         figure, value = cell.figures.get(metric), predicted.get(metric)

@@ -59,6 +59,7 @@ def predicted(folder: Path) -> Backtest:
     known = cells_on_the_bench(runs["sweep"])
     model = BenchModel(trace, pauses_of(_not_full(runs["sweep"])), runs["plan"]["window_s"])
     fitted = fit_cells(trace, known, model)
+    model = with_jitter(model, known, fitted)
     machine = runs["machine"]
     measured = cells_on_the_bench(runs["measured"])
     cells = compare(model, fitted, known, measured)
@@ -70,6 +71,14 @@ def fit_cells(trace: Trace, known: list[Cell], model: BenchModel) -> Fitted:
     """Return the recording's host, fitted to the known cells that are not full."""
     told = [cell for cell in known if not _is_full(cell)]
     return fit_host(told, calibrate(trace), CONSTANTS, arrivals=model, hold_out=False)
+
+
+def with_jitter(model: BenchModel, known: list[Cell], fitted: Fitted) -> BenchModel:
+    """Return the model with the jitter of base at its lowest load, where no queue hides it."""
+    base = [cell for cell in known if not cell.policy.busy_polls and not _is_full(cell)]
+    if not base:
+        return model
+    return model.with_jitter_of(min(base, key=lambda it: it.offered_per_s), fitted.host)
 
 
 def compare(

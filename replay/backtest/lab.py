@@ -30,7 +30,7 @@ MEASURED = "base"
 RECORDED_S = 2.0
 #: Recorded runs, of which the least disturbed is kept, and runs of what the calibration may see.
 RECORDINGS = 3
-KNOWN = 3
+KNOWN = 4
 Report = Callable[[str], None]
 
 

@@ -11,7 +11,7 @@ import pytest
 from replay.backtest.asked import NEVER_PAUSES, Pauses
 from replay.backtest.bench_model import BenchModel
 from replay.backtest.kept import RUNS, predicted
-from replay.calibration.cells import Cell
+from replay.calibration.cells import Cell, Figure
 from replay.calibration.recorded import calibrate
 from replay.errors import TraceError
 from replay.lab.policies import on_the_bench
@@ -59,6 +59,22 @@ def test_a_prediction_lies_within_its_interval_and_repeats() -> None:
     low, high = found.likely["cpu_busy"]
     assert low < _of(found.metrics, "cpu_busy") < high
     assert not found.saturated
+
+
+def test_jitter_is_what_lifts_the_p95_of_a_known_cell_to_what_was_measured() -> None:
+    trace = open_trace(RECORDED)
+    host = calibrate(trace)
+    plain = BenchModel(trace, NEVER_PAUSES, 1.0)
+    cell = Cell(on_the_bench("base"), 10_000, {})
+    before = plain.row(cell, host).metrics()
+    p50 = _of(before, "latency_p50")
+    wanted = {"latency_p50": Figure(p50, p50, p50), "latency_p95": Figure(p50 + 60, 0, 0)}
+    after = plain.with_jitter_of(replace(cell, figures=wanted), host).row(cell, host).metrics()
+    assert _of(after, "latency_p95") - _of(after, "latency_p50") == pytest.approx(60, abs=1)
+    assert _of(after, "latency_p50") == pytest.approx(p50, rel=0.1)
+    assert {name: after[name] for name in ("irqs", "polls", "cpu_busy")} == {
+        name: before[name] for name in ("irqs", "polls", "cpu_busy")
+    }
 
 
 def _of(metrics: Any, name: str) -> float:
