@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from replay.errors import PolicyError
-from replay.host import GENERIC, Host, read_host
+from replay.host import GENERIC, Host, host_of
 from replay.islands import Island, Placement
 from replay.policy import BOUNDS, Policy, parse_policies
 from replay.policy.presets import ZERO_COST
@@ -144,7 +144,7 @@ def choose_host(
     if isinstance(given, Host):
         return given, []
     if given is not None:
-        return read_host(given), []
+        return host_of(given), []
     notes = []
     if trace.events.num_rows:
         from replay.calibrate import calibrate

@@ -26,6 +26,8 @@ from replay.trace.bundle import Trace, open_trace
 
 #: The file that holds every run, beside the raw recordings.
 RUNS = "runs.json"
+#: The fitted host's name.
+PROFILE = "bench"
 #: What the fit may move, each seen in some counter of base or of the busy-polling run.
 CONSTANTS = (
     *("irq_ns", "poll_ns", "packet_ns", "wake_ns", "notify_ns", "recorded_ns"),
@@ -64,7 +66,11 @@ def predicted(folder: Path) -> Backtest:
     measured = cells_on_the_bench(runs["measured"])
     cells = compare(model, fitted, known, measured)
     kernel = f"{machine['kernel']}, {machine['cpu_model']}"
-    return Backtest(str(runs["rig"]["server"]), kernel, fitted, cells)
+    server = str(runs["rig"]["server"])
+    about = f"{fitted.host.about}; {server}; replay backtest lab, {runs['date']}: fitted to "
+    about += ", ".join(str(cell) for cell in known if not _is_full(cell))
+    fitted = replace(fitted, host=replace(fitted.host, name=PROFILE, about=about))
+    return Backtest(server, kernel, fitted, cells)
 
 
 def fit_cells(trace: Trace, known: list[Cell], model: BenchModel) -> Fitted:
@@ -154,7 +160,7 @@ def _read(folder: Path) -> Mapping[str, Any]:
             " replay backtest lab --keep"
         ) from None
     names: dict[str, Any] = found if isinstance(found, dict) else {}
-    missing = [name for name in ("plan", "sweep", "measured", "takes") if name not in names]
+    missing = [name for name in ("plan", "date", "sweep", "measured", "takes") if name not in names]
     if missing:
         raise TraceError(f"{place}: has no {', '.join(missing)}: no run of replay backtest lab")
     return names

@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -90,6 +91,7 @@ def _on_the_bench(service: Service, plan: Plan, folder: Path, report: Report) ->
         )
         return {
             "plan": asdict(plan),
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "machine": machine.describe(),
             "rig": rig.describe(),
             "timer": cost_of_timers,

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib.resources import as_file, files
 from pathlib import Path
 from statistics import mean, pstdev
 
@@ -17,7 +16,7 @@ from replay.backtest.likely import drawn_hosts, likely
 from replay.backtest.profile import Profile
 from replay.backtest.reference import LOADS, Measured, letter, results
 from replay.errors import PolicyError, TraceError, nearest
-from replay.host import Host, read_host
+from replay.host import Host, host_of
 
 #: Runs of each cell with other constants and arrivals, where nobody says.
 DRAWS = 4
@@ -29,8 +28,7 @@ DISAGREE, SLOWER, CHANGED = 0.15, 0.04, 0.2
 
 def shipped_host() -> Host:
     """Return the profile of the benchmark's server that comes with the project."""
-    with as_file(files("replay.host").joinpath("profiles", "epyc-7662-cx5.toml")) as path:
-        return read_host(path)
+    return host_of("epyc-7662-cx5")
 
 
 def published(

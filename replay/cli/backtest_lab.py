@@ -37,25 +37,31 @@ def lab(
         Path | None,
         typer.Option(metavar="FOLDER", help="Predict what such a run measured; measure nothing."),
     ] = None,
+    profile: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the fitted host here, as TOML.")
+    ] = None,
 ) -> None:
     """As root, kernel 6.13 or newer: record base, measure every policy, predict all but base."""
     from replay.backtest.kept import predicted
     from replay.backtest.lab import lab as run
     from replay.backtest.plan import plan_of
+    from replay.host import write_host
     from replay.lab.services import service_of
     from replay.report.lab import lab_table
 
     if measured is not None:
-        typer.echo(lab_table(predicted(measured)), nl=False)
-        return
-    service = service_of(server, service_us)
-    plan = plan_of(
-        rates=rates or service.rates,
-        policies=policies,
-        busy=busy,
-        repetitions=repetitions,
-        window_s=window,
-        seed=seed,
-    )
-    found = run(service, plan, lambda said: typer.echo(said, err=True), keep)
+        found = predicted(measured)
+    else:
+        service = service_of(server, service_us)
+        plan = plan_of(
+            rates=rates or service.rates,
+            policies=policies,
+            busy=busy,
+            repetitions=repetitions,
+            window_s=window,
+            seed=seed,
+        )
+        found = run(service, plan, lambda said: typer.echo(said, err=True), keep)
+    if profile is not None:
+        write_host(profile, found.fitted.host)
     typer.echo(lab_table(found), nl=False)

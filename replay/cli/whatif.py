@@ -25,7 +25,10 @@ def whatif(
     ] = None,
     host: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Costs from replay calibrate, not the recording's."),
+        typer.Option(
+            metavar="FILE",
+            help="Costs from replay calibrate, or the shipped bench, epyc-7662-cx5, generic-3ghz.",
+        ),
     ] = None,
     nic: Annotated[
         str | None,

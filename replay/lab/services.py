@@ -94,6 +94,7 @@ def known(service_ns: int) -> Service:
     """Return our own server, whose service time is known: it watches the clock that long."""
     return Service(
         name="known",
+        rates=(10_000, 20_000, 36_000),
         port=7000,
         program=sys.executable,
         package="python3",
@@ -123,6 +124,7 @@ SERVICES: dict[str, Service] = {
         ),
         Service(
             name="redis",
+            rates=(10_000, 25_000, 45_000),
             port=6379,
             program="redis-server",
             package="redis-server",
@@ -134,6 +136,7 @@ SERVICES: dict[str, Service] = {
         ),
         Service(
             name="nginx",
+            rates=(10_000, 30_000, 50_000),
             port=8080,
             program="nginx",
             package="nginx-light",

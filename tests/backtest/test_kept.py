@@ -26,8 +26,8 @@ OFTEN = Pauses((0.0,), (20.0,), np.array([3_000_000]))
     [
         (None, "No such file"),
         ("{", "is no JSON"),
-        (json.dumps({"plan": {}, "sweep": []}), "has no measured, takes"),
-        ("[]", "has no plan, sweep, measured, takes"),
+        (json.dumps({"plan": {}, "sweep": []}), "has no date, measured, takes"),
+        ("[]", "has no plan, date, sweep, measured, takes"),
     ],
 )
 def test_a_folder_that_keeps_no_runs(tmp_path: Path, text: str | None, says: str) -> None:
