@@ -105,6 +105,7 @@ def test_every_server_is_predicted_and_measured(server: str, tmp_path: Path) -> 
         pytest.fail(str(problem))
     assert [(cell.policy, cell.seen) for cell in found.cells] == [
         ("base", True),
+        ("napibusy", True),
         ("suspend20", False),
     ]
     assert {"irqs", "cpu_busy", "latency_p50"} <= set(found.cells[0].judged)
