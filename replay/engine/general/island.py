@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from replay.engine.causes import CAUSES, Causes
 from replay.engine.dim import DIM
+from replay.engine.general.ahead import look_ahead, run_ahead
 from replay.engine.general.packets import Packets, lay_out_packets
 from replay.engine.general.run import run
 from replay.engine.general.setup import (
@@ -52,6 +53,7 @@ def replay_general(
     tasks = new_tasks(first, host, topology, queues)
     cpus, turns = new_cpus(g, topology, queues), new_turns(len(topology.cpu_domain))
     lists, links = new_lists(len(cpus), len(queues), len(tasks))
+    look_ahead(g, queues, topology)
     packets = lay_out_packets(g, workload, host, queues)
     records = {
         **{"queues": queues, "cpus": cpus, "turns": turns, "tasks": tasks},
@@ -61,10 +63,11 @@ def replay_general(
     }
     for name, array in (records | packets._asdict()).items():
         g[name] = array.ctypes.data
-    g.queue_count, g.cpu_count, g.task_count = len(queues), len(cpus), len(tasks)
+    g.queue_count, g.task_count = len(queues), len(tasks)
     g.list_count, g.link_count = len(lists), len(links)
     watch(lambda: int(g.now) / workload.duration_ns)
-    run(g)
+    while not run(g):
+        run_ahead(g)
     if g.overflow:
         raise PolicyError(
             f"transmissions that wait to be cleaned up: more than {int(g.tx_size):,} on a queue"

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from replay.engine.accelerate import at, int64s_at, jit_in_place
 from replay.engine.causes import CAUSES
 from replay.engine.followers import FOLLOWER, bucket_shift, buckets, plan
+from replay.engine.general.ahead import memory_ahead
 from replay.engine.general.state import WORKERS
 from replay.engine.histogram import BUCKETS
 from replay.engine.workload import Int64s, Workload, count_requests
@@ -135,6 +136,7 @@ def _say_where(
         "follower": FOLLOWER * rows if closed else 0,
         "heap": rows if closed else 0,
         "bucket": int(g.buckets),
+        **memory_ahead(g, len(queues)),
     }
     g.memory_size = 0
     for name, size in sizes.items():

@@ -7,6 +7,7 @@ from typing import Any
 from replay.engine.accelerate import at, int64s_at, jit_in_place, jit_inline, jit_inside, prefetch
 from replay.engine.arrivals import next_row
 from replay.engine.followers import FOLLOWER, LINKS, ROW
+from replay.engine.general.ahead import at_rest
 from replay.engine.general.device import admit, refresh
 from replay.engine.general.interrupts import (
     end_handler,
@@ -42,8 +43,8 @@ from replay.units import NEVER
 
 
 @jit_in_place
-def run(g: Any) -> None:
-    """Replay to the end, then look once more at who got into the rings."""
+def run(g: Any) -> bool:
+    """Replay to the end, or up to where `run_ahead` may go on; whether that is the end."""
     g.current = NOTHING
     for number in range(g.queue_count):
         refresh(g, queue_of(g, number))
@@ -53,6 +54,10 @@ def run(g: Any) -> None:
         c.context = choose(g, cpu)
         turn_of(g, cpu).next_at = _next_at(g, c)
     while True:
+        if g.now >= g.ahead_at and at_rest(g):
+            for cpu in range(g.cpu_count):
+                _charge(g, cpu_of(g, cpu))
+            return False
         cpu = _next_cpu(g)
         time = turn_of(g, cpu).next_at
         if _arrives(g, min(time, g.end - 1)):
@@ -68,6 +73,7 @@ def run(g: Any) -> None:
     g.now = g.end - 1
     for number in range(g.queue_count):
         admit(g, queue_of(g, number))
+    return True
 
 
 @jit_inside

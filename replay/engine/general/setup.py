@@ -70,7 +70,7 @@ def new_island(workload: Workload, policy: Policy, host: Host, topology: Topolog
     g.busy_budget, g.busy = policy.busy_poll_budget, policy.busy_polls
     g.busy_read, g.hooked = policy.busy_read_usecs, policy.hooked
     g.epoll_timeout, g.max_events = policy.epoll_timeout_ns, policy.max_events
-    g.worker_count = len(topology.worker_cpu)
+    g.cpu_count, g.worker_count = len(topology.cpu_domain), len(topology.worker_cpu)
     return g
 
 
@@ -161,6 +161,9 @@ def new_cpus(g: Any, topology: Topology, queues: Any) -> Any:
     cpus["domain"], cpus["tx_queue"] = topology.cpu_domain, topology.cpu_tx_queue
     for number, c in enumerate(cpus):
         first = len(topology.worker_cpu) + 3 * number
+        c["worker"] = (
+            topology.worker_cpu.index(number) if number in topology.worker_cpu else NOTHING
+        )
         c["ksoftirqd"], c["background"], c["kworker"] = first, first + 1, first + 2
     for name in ("unthrottle", "slice_end", "background_at"):
         cpus[name] = NEVER

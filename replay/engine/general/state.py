@@ -73,6 +73,8 @@ ISLAND = _record(
     # closed arrivals: what follows whom, and those whose time is known
     *("closed", "upcoming", "pending", "waiting", "emptied", "follower_at", "heap_at", "place_at"),
     *("bucket_at", "bucket_shift", "buckets", "scheduled_at"),
+    # softirqs ahead of workers: from when on, how far at once, and how long not where that failed
+    *("ahead_at", "window", "pause", "span_at", "message_at", "kept_at"),
     # results
     *("epoll_returns", "squeezes", "overflow"),
 )
@@ -102,7 +104,7 @@ QUEUE = _record(
 )
 
 CPU = _record(
-    *("domain", "tx_queue", "ksoftirqd", "background", "kworker"),
+    *("domain", "tx_queue", "worker", "ksoftirqd", "background", "kworker"),
     *("first_queue", "first_timer"),  # chains: of its interrupts, of timers last started here
     *("context", "task", "synced", "due"),
     *("hardirq", "softirq", "kernel", "app", "other"),  # time spent
@@ -112,6 +114,7 @@ CPU = _record(
     *("passes", "start_jiffy", "deadline", "budget", "polling"),
     *("bh_off", "fifo_waits", "throttled", "unthrottle", "rt_window", "rt_used"),
     *("running", "slice_end", "need_resched", "background_at"),
+    "free_at",  # when its softirqs, ahead of its worker, give it back
 )
 
 TASK = _record(
