@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import njit, types
-from numba.core import codegen, compiler, config
+from numba.core import caching, codegen, compiler, config
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
@@ -94,6 +94,24 @@ class _PartCompiler(compiler.Compiler):
         super().__init__(typing, target, part, *rest)  # type: ignore[no-untyped-call]
 
 
+class _PartLoader(caching.CompileResultCacheImpl):
+    """Loads a `_Part` as one: of any other library the code is compiled, as it is, and called."""
+
+    def rebuild(self, target: Any, payload: Any) -> Any:
+        generator = target.codegen()
+        generator._library_class = _Part
+        try:
+            return super().rebuild(target, payload)  # type: ignore[no-untyped-call]
+        finally:
+            del generator._library_class  # the generator's class has its own
+
+
+class _PartCache(caching.FunctionCache):
+    """numba's cache, of `_Part`s."""
+
+    _impl_class = _PartLoader
+
+
 _INSIDE = {
     "pipeline_class": _PartCompiler,
     "_nrt": False,
@@ -110,6 +128,8 @@ def _compile(function: Function, **options: Any) -> Function:
     settings.CACHE_DIR = folder or before
     try:
         compiled: Any = njit(nogil=True, cache=folder is not None, **options)(function)
+        if options.get("pipeline_class") and folder and not settings.DISABLE_JIT:
+            compiled._cache = _PartCache(function)  # type: ignore[no-untyped-call]
     finally:
         settings.CACHE_DIR = before
     return cast(Function, compiled)

@@ -38,6 +38,8 @@ import sys
 import parts
 
 print(getattr(parts, sys.argv[1])(10), sum(parts.countdown.stats.cache_hits.values()))
+for part in parts.countdown.overloads.values():
+    assert not part.library.get_pointer_to_function(part.fndesc.llvm_func_name)
 """
 
 
