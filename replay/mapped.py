@@ -29,14 +29,27 @@ LARGE = 64 << 20
 #: Items that are derived or looked at together.
 CHUNK = 1 << 20
 
+#: Rows of a step: after each, what the one before touched may leave memory.
+STEP = 1 << 16
+
+#: Bytes of a column that stays in memory; some dozens of them are in use at once.
+SMALL_COLUMN = 1 << 20
+
+#: The shared library that compiles, and loads what was compiled.
+COMPILER = "libllvmlite"
+
 #: Bytes of file pages that may stay resident: programs and libraries take 100 MiB of them.
 RESIDENT = 384 << 20
+
+#: Bytes of file pages that work in steps may add to those before.
+SLACK = 8 << 20
 
 #: How often resident pages are counted. A replay reads 2 GB in a second at most.
 LOOK_S = 0.02
 
 _maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 _lock = threading.Lock()
+_floor = 0  # bytes of file pages that stayed when room was made; 0: it never was
 _keeper: threading.Thread | None = None
 
 
@@ -72,6 +85,11 @@ def zeros(
     return np.frombuffer(mapped, dtype)
 
 
+def column(count: int, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[Any]:
+    """Return `count` zeros as `zeros` does: one of some dozens of columns of rows."""
+    return zeros(count, dtype, SMALL_COLUMN)
+
+
 def file_array(file: IO[bytes], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return the content of an open file as an array, mapped and writable. Raises OSError."""
     if not os.fstat(file.fileno()).st_size:
@@ -96,6 +114,14 @@ def chunks(count: int) -> Iterator[slice]:
     """Yield slices that cover `count` items, each of at most CHUNK."""
     for start in range(0, count, CHUNK):
         yield slice(start, min(start + CHUNK, count))
+
+
+def steps(count: int) -> Iterator[slice]:
+    """Yield slices that cover `count` items, each of at most STEP, and make room between them."""
+    for start in range(0, count, STEP):
+        yield slice(start, min(start + STEP, count))
+        if count > STEP:
+            make_room()
 
 
 def changed(column: npt.NDArray[np.int64], change: Callable[[Any], Any]) -> npt.NDArray[np.int64]:
@@ -145,6 +171,16 @@ def forget() -> None:
     with _lock:
         for it in list(_maps):
             it.madvise(mmap.MADV_DONTNEED)
+
+
+def make_room() -> None:
+    """Unmap the pages of all maps, and the compiler, where they have grown by SLACK since then."""
+    global _floor
+    if _resident() > _floor + SLACK:
+        forget()
+        if _resident() > _floor + SLACK // 2:
+            forget_code(COMPILER)
+            _floor = _resident()
 
 
 def forget_code(library: str) -> None:

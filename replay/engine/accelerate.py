@@ -28,9 +28,6 @@ settings: Any = config
 arrays: Any = arrayobj
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-#: The shared library that compiles, and loads what was compiled.
-COMPILER = "libllvmlite"
-
 #: The user's file of hooks (see replay.engine.hooks), one a process.
 HOOKS = os.environ.get("REPLAY_HOOKS", "")
 

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import COMPILER
 from replay.ingest.flow_state import (
     NONE,
     end_turns,
@@ -34,7 +33,7 @@ from replay.ingest.flows import (
 from replay.ingest.packet import read_headers
 from replay.ingest.records import BLOCK, ROWS, Capture, Columns, Int64s
 from replay.ingest.times import Clock
-from replay.mapped import forget_code
+from replay.mapped import COMPILER, forget_code
 from replay.trace.schema import PacketStatus
 
 #: Batches on their way: one is filled, one is followed, one is written.

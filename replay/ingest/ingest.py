@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from replay.errors import TraceError
+from replay.ingest.batches import Batches
 from replay.ingest.hashes import hash_flows
-from replay.ingest.ingested import Ingested
+from replay.ingest.ingested import Ingested, Made
 from replay.ingest.sniff import (
     ATTACHMENT,
     BUNDLE,
@@ -167,27 +169,40 @@ def _writer(
 
 def _events_writer(source: _Source, device: str | None, compress: str | None) -> Writer:
     """Return what reads a recording of kernel events and writes its tables."""
+
+    def write(folder: Path) -> Ingested:
+        begun: dict[str, Future[None]] = {}
+        with ThreadPoolExecutor(1) as beside:
+
+            def made(name: str, table: Batches) -> None:
+                begun[name] = beside.submit(table.write, folder, name, compress)
+
+            read = _read_events(source, device, made)
+        for one in begun.values():
+            one.result()
+        _write_tables(folder, read, compress, *begun)
+        return read
+
+    return write
+
+
+def _read_events(source: _Source, device: str | None, made: Made) -> Ingested:
+    """Read a recording of kernel events; `made` is as for rebuild."""
     path, kind, stream = source
     # Here: each format pays for its own imports only.
     from replay.ingest.perf import read_perf
     from replay.ingest.recordings import read_ctf_folder, read_kernel_events
 
     if kind == CTF:
-        read = read_ctf_folder(path, device=device)
-    elif kind != PERF and stream is not None:
-        read = read_kernel_events(stream, kind, device=device)
-    elif stream is None or stream.is_file:
-        read = read_perf(path, device=device)
-    else:
-        with stream.as_file() as file:
-            read = read_perf(file, device=device)
-        read.manifest["sources"] = [stream.entry()]
-
-    def write(folder: Path) -> Ingested:
-        _write_tables(folder, read, compress)
-        return read
-
-    return write
+        return read_ctf_folder(path, device=device, made=made)
+    if kind != PERF and stream is not None:
+        return read_kernel_events(stream, kind, device=device, made=made)
+    if stream is None or stream.is_file:
+        return read_perf(path, device=device, made=made)
+    with stream.as_file() as file:
+        read = read_perf(file, device=device, made=made)
+    read.manifest["sources"] = [stream.entry()]
+    return read
 
 
 def _capture_writer(stream: Stream, server: str | None, compress: str | None) -> Writer:
@@ -250,7 +265,11 @@ def _bundle_writer(path: Path, compress: str | None) -> Writer:
 def _write_tables(folder: Path, read: Ingested, compress: str | None, *written: str) -> None:
     """Write all tables but those `written`, and the outcomes, which attachments may fill."""
     for name, schema in TABLES.items():
-        if name not in (*written, "outcomes"):
+        if name in written or name == "outcomes":
+            continue
+        if name in read.large:
+            read.large[name].write(folder, name, compress)
+        else:
             write_table(folder, name, read.tables.get(name, schema.empty_table()), compress)
 
 

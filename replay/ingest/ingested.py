@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from replay.errors import TraceError
+from replay.ingest.batches import Batches
 from replay.ingest.stream import DIGEST_BYTES
 from replay.trace.bundle import Manifest
 
@@ -18,7 +20,7 @@ from replay.trace.bundle import Manifest
 class Ingested:
     """One source, read.
 
-    `tables` holds tables of replay.trace.schema by name; those absent are written empty.
+    `tables` and `large` hold tables of replay.trace.schema by name; those absent are written empty.
     `manifest` holds: sources (see `source_entry`), clock, origin_ns (of the clock, at the trace's
     zero), duration_ns, devices, loop (open, closed, unknown), losses, warnings, server, host.
     `found`, `inferred` and `lost` are the summary's lines: what the source holds, what was
@@ -30,6 +32,19 @@ class Ingested:
     found: list[str] = field(default_factory=list)
     inferred: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    large: dict[str, Batches] = field(default_factory=dict)
+
+    def table(self, name: str) -> pa.Table:
+        """Return a table, in memory. Raises KeyError where it is absent."""
+        return self.large[name].table() if name in self.large else self.tables[name]
+
+
+#: Is told of a large table as soon as it is made: its name, and itself.
+Made = Callable[[str, Batches], None]
+
+
+def ignore(name: str, table: Batches) -> None:
+    """Let a table be written when all are made."""
 
 
 def source_entry(path: Path, *data: memoryview) -> dict[str, Any]:

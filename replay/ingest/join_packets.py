@@ -116,12 +116,13 @@ class Joined:
             "kind": seen.kind[mine],
             "think_ns": seen.think[mine],
         }
-        both = {
-            name: np.concatenate(
-                [column, alone.get(name, np.full(len(mine), NULLS.get(name, NONE)))]
-            )
-            for name, column in columns.items()
-        }
+        recorded = len(columns["arrival_ns"])
+        both = {}
+        for name, column in columns.items():
+            null = NULLS.get(name, NONE)
+            # Bounds end with the packets that were received.
+            short = np.full(recorded - len(column), null)
+            both[name] = np.concatenate([column, short, alone.get(name, np.full(len(mine), null))])
         status = np.where(of >= 0, seen.status[np.where(of >= 0, of, 0)], 0)
         both["status"] = np.concatenate([status, seen.status[mine]])
         flows, row_of = self._flows(both["flow"], both["arrival_ns"], both["length"])
@@ -165,12 +166,9 @@ class Joined:
         return whole, row_of
 
 
-def join(seen: Seen, packets: Packets, time: Int64s) -> Joined:
-    """Match a capture with the packets of a recording, and name these as the capture does.
-
-    `time` is that of each packet's event.
-    """
-    count = len(packets.row)
+def join(seen: Seen, packets: Packets) -> Joined:
+    """Match a capture with the packets of a recording, and name these as the capture does."""
+    count, time = len(packets.row), packets.time
     sent = np.arange(count) >= packets.received
     order = np.argsort(time, kind="stable")
     recorded = Side(time[order], packets.length[order], sent[order], packets.flow[order])

@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 
 from replay import progress
-from replay.engine.accelerate import COMPILER
 from replay.errors import TraceError
 from replay.ingest import capture_summary as summary
 from replay.ingest.capture_holes import find_holes
@@ -40,7 +39,7 @@ from replay.ingest.sniff import sniff_stream
 from replay.ingest.spool import Spool
 from replay.ingest.stream import Stream
 from replay.ingest.window import Window
-from replay.mapped import forget_code
+from replay.mapped import COMPILER, forget_code
 from replay.trace.bundle import Manifest, Trace, write_table
 from replay.trace.table_file import table_file
 

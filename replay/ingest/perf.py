@@ -9,7 +9,7 @@ from typing import Any
 
 from replay.errors import TraceError
 from replay.ingest import perf_header
-from replay.ingest.ingested import Ingested, source_entry
+from replay.ingest.ingested import Ingested, Made, ignore, source_entry
 from replay.ingest.perf_files import PerfFiles, open_perf
 from replay.ingest.perf_header import PerfHeader
 from replay.ingest.perf_points import PerfPoints, read_points
@@ -26,17 +26,18 @@ def read_perf(
     *,
     device: str | None = None,
     facts: dict[str, Any] | None = None,
+    made: Made = ignore,
 ) -> Ingested:
     """Read a perf.data file of `perf record -e ...` with tracepoints of the receive path.
 
-    device, facts: as for `rebuild`.
+    device, facts, made: as for `rebuild`.
 
     Raises TraceError where the file is none, of a kind that is not read, damaged, without a
     tracepoint that is known, or where `device` received nothing.
     """
     place = Path(path)
     files = open_perf(place)
-    read = rebuild(read_recording(place, files), device=device, facts=facts)
+    read = rebuild(read_recording(place, files), device=device, facts=facts, made=made)
     source = source_entry(place, *files.contents)
     return replace(read, manifest={"sources": [source], **read.manifest})
 

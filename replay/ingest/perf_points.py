@@ -12,13 +12,13 @@ import numpy.typing as npt
 from replay import mapped
 from replay.errors import TraceError
 from replay.ingest import perf_walk
-from replay.ingest.column_files import ColumnFiles
 from replay.ingest.little_endian import Bytes
 from replay.ingest.perf_samples import Layouts
 from replay.ingest.perf_stream import Block, Stream
 from replay.ingest.perf_turn import turn_bodies
 from replay.ingest.perf_walk import COMM, ID_INDEX, LOST, LOST_SAMPLES, Tally, read_samples
-from replay.ingest.points_order import BLOCK, LONGEST, count_from_first
+from replay.ingest.point_files import PointFiles
+from replay.ingest.points_order import BLOCK, LONGEST
 from replay.ingest.reconstruct_points import Points
 from replay.ingest.recording import Loss
 from replay.ingest.tracepoint_decode import Names
@@ -67,11 +67,11 @@ def read_points(path: Path, streams: list[Stream], layouts: Layouts, slots: Slot
             if stream.big:
                 turn_bodies(block.data, block.at, block.end, layouts, slots.by_number, slots.fields)
             reader.read(block)
-    found.points = reader.file.whole()
     found.runs = np.concatenate([np.zeros(0, np.int64), *reader.runs])
     found.threads |= reader.threads
     found.devices = reader.devices()
-    _from_zero(path, found)
+    if reader.file.rows:
+        _from_zero(path, found, reader.file)
     return found
 
 
@@ -81,13 +81,13 @@ class _Reader:
     def __init__(self, found: PerfPoints, layouts: Layouts, slots: Slots) -> None:
         self.found, self.layouts, self.slots = found, layouts, slots
         self.names = Names.empty()
-        self.file = ColumnFiles(Points.empty(0))
+        self.file = PointFiles()
         self.runs: list[Int64s] = []
         self.threads: dict[int, str] = {}  # as the scheduler's events name them
-        self._points = Points.empty(BLOCK)
+        self._points, self._written = Points.empty(BLOCK), Points.empty(BLOCK)
         self._runs = np.empty(BLOCK, np.int64)
         self._others = np.empty(_OTHERS, np.int64)
-        self._looked = 0
+        self._looked = _STEP  # the first block loads functions
 
     def read(self, block: Block) -> None:
         """Take all whole records of `block` up to one that is packed."""
@@ -113,12 +113,13 @@ class _Reader:
                 self.runs.append(self._runs[:runs].copy())
             if count:
                 self.file.append(self._points.part(0, count))
+                self._points, self._written = self._written, self._points
             for place in self._others[:others].tolist():
                 self._take(block.data, place)
             self._name_threads(block.data)
             self._looked += block.at - before
             if self._looked > _STEP:
-                mapped.forget()
+                mapped.make_room()
                 self._looked = 0
 
     def devices(self) -> list[str]:
@@ -157,11 +158,9 @@ def _cpus(data: Bytes, at: int, size: int) -> set[int]:
     return {cpu for cpu in cpus if 0 <= cpu < 1 << 16}
 
 
-def _from_zero(path: Path, found: PerfPoints) -> None:
+def _from_zero(path: Path, found: PerfPoints, file: PointFiles) -> None:
     """Count times from the first point's on."""
-    if not len(found.points.time):
-        return
-    origin, last = count_from_first(found.points, found.runs)
+    found.points, origin, last = file.whole(found.runs)
     if last - origin > LONGEST:
         raise TraceError(f"{path}: its samples' times, {origin} to {last} ns, are damaged")
     within = range(origin, origin + LONGEST)

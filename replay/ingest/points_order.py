@@ -33,8 +33,8 @@ def count_from_first(points: Points, runs: Int64s) -> tuple[int, int]:
     """
     begins, ends = np.append(0, runs), np.append(runs, len(points.time))
     first, last = int(points.time[begins].min()), int(points.time[ends - 1].max())
-    if last - first <= LONGEST:
-        for part in mapped.chunks(len(points.time)):
+    if first and last - first <= LONGEST:
+        for part in mapped.steps(len(points.time)):
             points.time[part] -= first
     return first, last
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from replay import mapped
 from replay.ingest import rebuild_summary
-from replay.ingest.ingested import Ingested
+from replay.ingest.ingested import Ingested, Made, ignore
 from replay.ingest.join_packets import Seen
 from replay.ingest.rebuild_holes import find_holes
 from replay.ingest.reconstruct import Reconstruction, choose_device, reconstruct
 from replay.ingest.reconstruct_error import interrupt_lag
-from replay.ingest.reconstruct_events import Events, events_table, make_events
+from replay.ingest.reconstruct_events import Events, event_batches, make_events
+from replay.ingest.reconstruct_points import Point, Points
 from replay.ingest.recording import CLOCK_MONOTONIC, Recording
 
 
@@ -20,6 +24,7 @@ def rebuild(
     device: str | None = None,
     facts: dict[str, Any] | None = None,
     seen: Seen | None = None,
+    made: Made = ignore,
 ) -> Ingested:
     """Make events, packets and a manifest (without `sources`) of what a recorder saw.
 
@@ -27,10 +32,13 @@ def rebuild(
     the recording, merged into the manifest. Two of them are used: `irq_lag_ns`, from a packet's
     arrival to the interrupt's handler or the wake-up of the NAPI thread; and `peer_device`, the
     other end of a virtual pair recorded as well, by which that lag is measured where it is not
-    given. seen: the device's packets in a capture, on the trace's clock.
+    given. seen: the device's packets in a capture, on the trace's clock. made: is told of the
+    events as soon as they are made.
 
     Raises TraceError where `device` received nothing.
     """
+    if len(recording.points.time) > mapped.STEP:
+        _load()
     said = dict(facts or {})
     events = make_events(
         recording.points,
@@ -40,24 +48,37 @@ def rebuild(
         clock=recording.origin if recording.clock == CLOCK_MONOTONIC else None,
         watchdog=recording.watchdog,
     )
+    table = event_batches(events)
+    made("events", table)
     chosen, others = choose_device(events.survey, recording.devices, device)
-    rebuilt = None if chosen is None else _rebuild(recording, events, chosen, said, seen)
     missing = find_holes(recording, events)
-    tables = {
-        "events": events_table(events.columns),
-        "gaps": rebuild_summary.gaps(recording, events, missing),
-    }
+    rebuilt = None if chosen is None else _rebuild(recording, events, chosen, said, seen)
+    tables = {"gaps": rebuild_summary.gaps(recording, events, missing)}
+    large = {"events": table}
     if rebuilt is not None:
-        tables |= {"packets": rebuilt.packets, "flows": rebuilt.flows}
+        tables["flows"] = rebuilt.flows
+        large["packets"] = rebuilt.packets
     lost = rebuild_summary.lost_lines(recording, events, missing)
     manifest = rebuild_summary.manifest(recording, events, rebuilt, missing)
     return Ingested(
         tables=tables,
+        large=large,
         manifest=manifest | {"warnings": lost} | said,
         found=rebuild_summary.found_lines(recording, events, rebuilt, others),
         inferred=rebuild_summary.inferred_lines(events, rebuilt),
         lost=lost,
     )
+
+
+def _load() -> None:
+    """Load all compiled functions, which takes the compiler, before memory is needed for more."""
+    points = Points.empty(2)
+    for column in points:
+        column[:] = 0
+    points.time[:] = 1, 0
+    points.kind[:] = Point.POLL, Point.GRO
+    rebuild(Recording(points, 0, ["device"], {}, CLOCK_MONOTONIC, runs=np.ones(1, np.int64)))
+    mapped.make_room()
 
 
 def _rebuild(

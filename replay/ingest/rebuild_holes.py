@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from replay import mapped
 from replay.engine.accelerate import jit_in_place
 from replay.ingest.reconstruct_events import Events
 from replay.ingest.reconstruct_points import Point
@@ -101,18 +102,26 @@ def _follow(events: Events) -> _Chain:
     threads = events.survey.highest_tid + 1
     runs, times = np.full(cpus, -1, np.int64), np.zeros(cpus, np.int64)
     began, woken = np.zeros(threads, np.int64), np.zeros(threads, np.int64)
-    _walk(events.columns, runs, times, began, woken, chain)
+    for part in mapped.steps(len(events.columns.time)):
+        _walk(events.columns, part.start, part.stop, runs, times, began, woken, chain)
     return chain
 
 
 @jit_in_place
 def _walk(
-    events: Columns, runs: Int64s, times: Int64s, began: Int64s, woken: Int64s, chain: _Chain
+    events: Columns,
+    begin: int,
+    end: int,
+    runs: Int64s,
+    times: Int64s,
+    began: Int64s,
+    woken: Int64s,
+    chain: _Chain,
 ) -> None:
     """Fill `chain`. runs, times: by CPU, who has it and its last event; began, woken: by thread,
     1 + when it got a CPU last and when it was woken last; 0, -1 of runs: not known.
     """
-    for row in range(len(events.time)):
+    for row in range(begin, end):
         kind = events.kind[row]
         cpu = events.cpu[row]
         time = events.time[row]

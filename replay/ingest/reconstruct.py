@@ -12,16 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from replay import mapped
 from replay.errors import TraceError, nearest
+from replay.ingest.batches import Batches, batches
 from replay.ingest.hashed_flows import hashed_flows
 from replay.ingest.join_packets import NULLS, Joined, Seen, join
 from replay.ingest.reconstruct_arrivals import find_arrivals
-from replay.ingest.reconstruct_events import arrow_array
 from replay.ingest.reconstruct_packets import Packets, find_packets, messages
-from replay.ingest.reconstruct_points import NULL, Point
+from replay.ingest.reconstruct_points import Point
 from replay.ingest.reconstruct_service import find_service, follow_connections
 from replay.ingest.reconstruct_state import Columns
 from replay.ingest.reconstruct_survey import Survey
+from replay.ingest.sorting import order_of
 from replay.trace.schema import PACKETS, PacketKind
 
 Int64s = npt.NDArray[np.int64]
@@ -34,7 +36,7 @@ class Reconstruction:
     """The packets of one device."""
 
     device: int
-    packets: pa.Table  # schema PACKETS
+    packets: Batches  # schema PACKETS
     flows: pa.Table  # schema FLOWS; addresses are :: and ports 0, for tracepoints name neither
     requests: int
     served: int  # requests whose response was found
@@ -85,62 +87,54 @@ def reconstruct(
 ) -> Reconstruction:
     """Rebuild the packets of `device`: arrivals, kinds, service times, connections.
 
-    napis: all that the napi column holds, sorted.
+    napis: the id of each NAPI, by what the napi column holds.
     lag: ns from an arrival to its interrupt (or the wake-up of the NAPI thread). by_gro: whether
     the device's receive events are GRO's, one a packet. seen: the same packets in a capture, which
     says what they were.
     """
     arrivals = find_arrivals(events, device, napis, lag=lag, by_gro=by_gro)
+    cpu = _busiest_cpu(events, arrivals.row)
     packets = find_packets(events, device, arrivals)
-    joined = None if seen is None else join(seen, packets, events.time[packets.row])
+    arrival, bounds = _before(arrivals.arrival, packets.time), (arrivals.earliest, arrivals.latest)
+    del arrivals  # what is not needed any more makes room
+    joined = None if seen is None else join(seen, packets)
     if joined is not None:
         packets = joined.packets
     count, received = len(packets.row), packets.received
-    request = packets.kind == PacketKind.REQUEST
-    response = (packets.kind == PacketKind.TX) & (packets.payload != 0)
     weight, counted = messages(packets)
-    connection = packets.flow if joined is None else joined.connection
     service = find_service(
         events,
-        packets.row,
-        request,
-        response,
-        connection,
+        packets,
+        packets.flow if joined is None else joined.connection,
         weight,
         counted=counted,
         answers_known=joined is not None,
     )
-    time = events.time[packets.row]
-    arrival = np.concatenate([arrivals.arrival, time[received:]])
-    think = np.full(count, -1, np.int64)
-    flows = len(packets.flow_hash)
-    follow_connections(
-        np.argsort(packets.row),
-        time,
-        arrival,
-        packets.kind,
-        packets.flow,
-        service.reply_to,
-        np.full(flows, -1, np.int64),
-        np.full(flows, -1, np.int64),
-        think,
-    )
-    served = int(np.count_nonzero(service.service[request] >= 0))
-    workers = np.unique(service.tid[request & (service.tid >= 0)])
-    nothing = np.full(count - received, NULL, np.int64)
+    tid, took, reply_to = service.tid, service.service, service.reply_to
+    del service, weight
     columns: dict[str, npt.NDArray[Any]] = {
         "arrival_ns": arrival,
-        "earliest_ns": np.concatenate([arrivals.earliest, nothing]),
-        "latest_ns": np.concatenate([arrivals.latest, nothing]),
+        "earliest_ns": bounds[0],
+        "latest_ns": bounds[1],
         "flow": packets.flow,
         "length": packets.length,
         "payload": packets.payload,
         "kind": packets.kind,
-        "tid": service.tid,
-        "service_ns": service.service,
-        "reply_to": service.reply_to,
-        "think_ns": think,
+        "tid": tid,
+        "service_ns": took,
+        "reply_to": reply_to,
+        "think_ns": mapped.column(count),
     }
+    _follow(packets, columns)
+    served = 0
+    workers = np.zeros(0, np.int64)
+    kinds = np.zeros(len(PacketKind), np.int64)
+    for part in mapped.steps(count):
+        kind = packets.kind[part]
+        kinds += np.bincount(kind, minlength=len(kinds))
+        request = kind == PacketKind.REQUEST
+        served += int(np.count_nonzero(took[part][request] >= 0))
+        workers = np.union1d(workers, tid[part][request])
     if joined is None:
         flows = _flows_table(packets, arrival)
     else:
@@ -149,66 +143,109 @@ def reconstruct(
         device=device,
         packets=_packets_table(columns, device),
         flows=flows,
-        requests=int(np.count_nonzero(request)),
+        requests=int(kinds[PacketKind.REQUEST]),
         served=served,
-        acks=int(np.count_nonzero(packets.kind == PacketKind.ACK)),
+        acks=int(kinds[PacketKind.ACK]),
         sent=count - received,
-        workers=[int(tid) for tid in workers],
-        cpu=int(np.argmax(np.bincount(events.cpu[arrivals.row]))),
+        workers=[int(tid) for tid in workers if tid >= 0],
+        cpu=cpu,
         lag=lag,
         by_gro=by_gro,
         joined=joined,
     )
 
 
-def _packets_table(columns: dict[str, npt.NDArray[Any]], device: int) -> pa.Table:
-    """Sort by arrival and translate packet numbers to rows; a column left out is null, status 0."""
-    arrival, reply_to = columns["arrival_ns"], columns["reply_to"]
-    count = len(arrival)
-    order = np.argsort(arrival, kind="stable")
-    row_of = np.empty(count, np.int64)
-    row_of[order] = np.arange(count)
-    whole: dict[str, npt.NDArray[Any]] = {
-        "device": np.full(count, device, np.uint16),
-        "status": np.zeros(count, np.uint8),
-        **columns,
-        "reply_to": np.where(reply_to >= 0, row_of[reply_to], -1),
-    }
-    arrays = []
-    for field in PACKETS:
-        column = whole.get(field.name)
+def _busiest_cpu(events: Columns, rows: Int64s) -> int:
+    """Return the CPU that most of these events are of."""
+    counts = np.zeros(1 << 16, np.int64)
+    for part in mapped.steps(len(rows)):
+        counts += np.bincount(events.cpu[rows[part]], minlength=len(counts))
+    return int(np.argmax(counts))
+
+
+def _before(received: Int64s, time: Int64s) -> Int64s:
+    """Return all packets' arrivals: packets that were sent have the time of their event."""
+    arrival = mapped.column(len(time))
+    for part in mapped.steps(len(time)):
+        arrival[part] = time[part]
+        mine = received[part]
+        arrival[part.start : part.start + len(mine)] = mine
+    return arrival
+
+
+def _follow(packets: Packets, columns: dict[str, npt.NDArray[Any]]) -> None:
+    """Fill think times, and what is known of a connection by its packets before."""
+    flows = len(packets.flow_hash)
+    at = np.array([0, packets.received], np.int64)
+    answered, response_time = np.full(flows, -1, np.int64), np.full(flows, -1, np.int64)
+    think = columns["think_ns"]
+    for part in mapped.steps(len(think)):
+        think[part] = -1
+    for part in mapped.steps(len(think)):
+        follow_connections(
+            packets.row,
+            packets.received,
+            at,
+            part.stop - part.start,
+            packets.time,
+            columns["arrival_ns"],
+            columns["kind"],
+            columns["flow"],
+            columns["reply_to"],
+            answered,
+            response_time,
+            think,
+        )
+
+
+def _packets_table(columns: dict[str, npt.NDArray[Any]], device: int) -> Batches:
+    """Sort by arrival and translate packet numbers to rows.
+
+    A column left out is null, and so are those of packets behind its end; status is 0.
+    """
+    arrival = columns["arrival_ns"]
+    order = order_of(arrival)
+    row_of = mapped.column(len(arrival))
+    for part in mapped.steps(len(arrival)):
+        row_of[order[part]] = np.arange(part.start, part.stop)
+
+    def part_of(name: str, rows: slice) -> npt.NDArray[Any] | None:
+        mine = order[rows]
+        if name in ("device", "status") and name not in columns:
+            return np.full(len(mine), device if name == "device" else 0, np.int64)
+        column = columns.get(name)
         if column is None:
-            arrays.append(pa.nulls(count, field.type))
-            continue
-        column, missing = column[order], None
-        if field.nullable:
-            missing = column == NULLS.get(field.name, -1)
-            column = np.where(missing, 0, column)
-        arrays.append(arrow_array(column, field.type, missing))
-    return pa.table(arrays, schema=PACKETS)
+            return None
+        if len(column) < len(arrival):
+            there = mine < len(column)
+            values = np.full(len(mine), NULLS.get(name, -1), np.int64)
+            values[there] = column[mine[there]]
+            return values
+        values = column[mine]
+        return np.where(values >= 0, row_of[values], -1) if name == "reply_to" else values
+
+    return batches(PACKETS, len(arrival), part_of, NULLS)
 
 
 def _flows_table(packets: Packets, arrival: Int64s) -> pa.Table:
     """One row a flow hash: what the tracepoints name of a connection."""
     flows = len(packets.flow_hash)
-    mine = packets.flow[: packets.received]
-    seen = mine >= 0
-    flow, time, length = (
-        mine[seen],
-        arrival[: packets.received][seen],
-        packets.length[: packets.received][seen],
-    )
     first, last = np.full(flows, np.iinfo(np.int64).max), np.zeros(flows, np.int64)
-    np.minimum.at(first, flow, time)
-    np.maximum.at(last, flow, time)
-    size = np.zeros(flows, np.int64)
-    np.add.at(size, flow, length)
+    size, counts = np.zeros(flows, np.int64), np.zeros(flows, np.int64)
+    for part in mapped.steps(packets.received):
+        mine = packets.flow[part]
+        seen = mine >= 0
+        flow, time = mine[seen], arrival[part][seen]
+        np.minimum.at(first, flow, time)
+        np.maximum.at(last, flow, time)
+        np.add.at(size, flow, packets.length[part][seen])
+        counts += np.bincount(flow, minlength=flows)
     return hashed_flows(
         packets.flow_hash,
         packets.flow_version,
         _TCP if packets.tcp else 0,
         first=first,
         last=last,
-        packets=np.bincount(flow, minlength=flows).astype(np.int64),
+        packets=counts,
         size=size,
     )

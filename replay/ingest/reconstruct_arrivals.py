@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from replay import mapped
 from replay.engine.accelerate import jit_in_place, jit_inside
 from replay.ingest.reconstruct_points import NULL
-from replay.ingest.reconstruct_state import Columns
+from replay.ingest.reconstruct_state import NO_NAPI, Columns
+from replay.ingest.rows_of import places, rows_of
 from replay.trace.schema import Cause, EventKind
 
 Int64s = npt.NDArray[np.int64]
@@ -54,12 +56,13 @@ class _Batch(NamedTuple):
     last: Int64s  # by CPU: received since its last poll; -1: none
     before: Int64s  # by packet: the one before it
     members: Int64s  # of the batch at hand, in order
+    seen: Int64s  # (1,) packets so far
 
 
 class _Napis(NamedTuple):
     """By NAPI."""
 
-    identity: Int64s  # sorted
+    number: Int64s  # by what the napi column holds: those of the same id are one
     looked: Int64s  # when the ring was last seen to its end; NULL: never
     held: Int64s  # last of the packets that polls of their whole budget took since; -1: none
     signal: Int64s  # when the interrupt that caused the first of those polls was seen; NULL
@@ -71,36 +74,38 @@ def find_arrivals(
 ) -> Arrivals:
     """Return the arrivals of the packets that `device` received.
 
-    napis: all that the napi column holds, sorted.
+    napis: the id of each NAPI, by what the napi column holds.
     lag: ns from an arrival to the interrupt's handler, or to the wake-up of the NAPI thread.
     by_gro: the receive events are GRO's, one a packet in the order of the ring; others follow
     when their poll has already looked for more.
     """
-    rows = np.flatnonzero((events.kind == _RECEIVE) & (events.device == device))
+    rows = rows_of(events, EventKind.RECEIVE, device)
     count = len(rows)
-    cpus = int(events.cpu.max(initial=0)) + 1
-    threads = int(events.tid.max(initial=0)) + 1
-    found = Arrivals(
-        rows,
-        np.full(count, -1, np.int64),
-        events.time[rows],
-        np.full(count, NULL, np.int64),
-        events.time[rows],
-    )
+    cpus, threads = places(events)
+    found = Arrivals(rows, *(mapped.column(count) for _ in Arrivals._fields[1:]))
     signals = _Signals(
         *(np.full(size, -1, np.int64) for size in (cpus, cpus, cpus, threads)),
     )
+    # Chains are as long as the packets between two polls.
     batch = _Batch(
-        np.full(cpus, -1, np.int64), np.full(count, -1, np.int64), np.empty(count, np.int64)
+        np.full(cpus, -1, np.int64),
+        mapped.column(count),
+        np.empty(count, np.int64),
+        np.zeros(1, np.int64),
     )
-    nothing = [np.full(len(napis), value, np.int64) for value in (NULL, -1, NULL, NULL)]
-    _walk(events, device, lag, by_gro, _Napis(napis, *nothing), signals, batch, found)
+    ids, number = np.unique(np.append(napis, NO_NAPI), return_inverse=True)
+    nothing = [np.full(len(ids), value, np.int64) for value in (NULL, -1, NULL, NULL)]
+    napi = _Napis(number, *nothing)
+    for part in mapped.steps(len(events.time)):
+        _walk(events, part.start, part.stop, device, lag, by_gro, napi, signals, batch, found)
     return found
 
 
 @jit_in_place
 def _walk(
     events: Columns,
+    begin: int,
+    end: int,
     device: int,
     lag: int,
     by_gro: bool,
@@ -109,19 +114,23 @@ def _walk(
     batch: _Batch,
     found: Arrivals,
 ) -> None:
-    """Fill `found`, poll by poll."""
-    packet = 0
-    for row in range(len(events.time)):
+    """Fill `found`, poll by poll, for the events from `begin` up to `end`."""
+    packet = batch.seen[0]
+    for row in range(begin, end):
         kind = events.kind[row]
         cpu = events.cpu[row]
         time = events.time[row]
         if kind == _RECEIVE:
             if events.device[row] == device:
+                found.poll[packet] = -1
+                found.arrival[packet] = time
+                found.earliest[packet] = NULL
+                found.latest[packet] = time
                 batch.before[packet] = batch.last[cpu]
                 batch.last[cpu] = packet
                 packet += 1
         elif kind == _POLL:
-            napi = np.searchsorted(napis.identity, events.napi[row])
+            napi = napis.number[events.napi[row]]
             held = napis.held[napi]
             signal = napis.signal[napi]
             if held < 0:
@@ -151,6 +160,7 @@ def _walk(
                 signals.cpu[cpu] = time
         elif kind == _SOFTIRQ:
             signals.net_rx[cpu] = time
+    batch.seen[0] = packet
 
 
 @jit_inside

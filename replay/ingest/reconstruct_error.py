@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from replay.errors import TraceError
 from replay.ingest.reconstruct_arrivals import Arrivals, find_arrivals
-from replay.ingest.reconstruct_events import table_columns
+from replay.ingest.reconstruct_events import table_events
 from replay.ingest.reconstruct_state import Columns
 from replay.trace.bundle import Manifest
 from replay.trace.schema import Cause, EventKind
@@ -65,12 +65,12 @@ def table_errors(events: pa.Table, manifest: Manifest, peer: str) -> list[Arriva
     devices = manifest.get("devices", [])
     if peer not in devices or manifest.get("device") not in devices:
         raise TraceError(f"device {peer!r} is not in this recording ({', '.join(devices)})")
-    columns = table_columns(events)
+    columns, napis = table_events(events)
     device = devices.index(manifest["device"])
     arrivals = find_arrivals(
         columns,
         device,
-        np.unique(columns.napi[columns.kind == EventKind.POLL]),
+        napis,
         lag=int(manifest.get("irq_lag_ns") or 0),
         by_gro=manifest.get("received_by") == "napi_gro_receive",
     )

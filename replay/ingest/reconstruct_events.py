@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from replay import mapped
+from replay.ingest.batches import Batches, batches
 from replay.ingest.column_files import ColumnFiles
 from replay.ingest.points_order import BLOCK, in_order
 from replay.ingest.reconstruct_events_numba import end_all, find_events
@@ -36,7 +38,7 @@ class Events:
 
     columns: Columns
     survey: Survey
-    napis: Int64s  # what the napi column holds, sorted
+    napis: Int64s  # id of each NAPI, by what the napi column holds; several may have the same
 
     def by_gro(self, device: int) -> bool:
         """Whether a device's receive events are GRO's, one a packet."""
@@ -88,16 +90,18 @@ def make_events(
     woken = np.zeros(seen.highest_tid + 1, np.uint8)
     found: ColumnFiles[Columns] = ColumnFiles(Columns.empty(0))
     late: list[Int64s] = []
-    room, of_late = Columns.empty(BLOCK), np.empty((2 * BLOCK, 3), np.int64)
+    room, written = Columns.empty(BLOCK), Columns.empty(BLOCK)
+    of_late = np.empty((2 * BLOCK, 3), np.int64)
     filled = np.zeros(2, np.int64)
     for number, part in enumerate(in_order(points, runs)):
         block = Block(room, found.rows, of_late, filled)
         filled[:] = 0
         find_events(part, known, cpus, in_epoll, woken, napis, block)
-        found.append(room.first(int(filled[0])))
+        found.append(room.part(slice(int(filled[0]))))
+        room, written = written, room
         late.append(of_late[: filled[1]].copy())
         if number % _LOOK == 0:
-            mapped.forget()
+            mapped.make_room()
     filled[:] = 0
     end_all(cpus, Block(room, found.rows, of_late, filled))
     columns = found.whole()
@@ -105,14 +109,10 @@ def make_events(
         lasts, caused = one[one[:, 1] >= 0], one[one[:, 1] < 0]
         columns.duration[lasts[:, 0]] = lasts[:, 1]
         columns.cause[caused[:, 0]] = caused[:, 2]
-    _forget_without_cpu(columns)
+    if len(seen.per_cpu) > NO_CPU:
+        _forget_without_cpu(columns)
     # Ids begin above the number of CPUs, so places never look like one of them.
-    names = np.where(napis.id > 0, napis.id, np.arange(len(seen.napis)))
-    called = np.append(names, NO_NAPI)
-    for rows in mapped.chunks(len(columns.napi)):
-        columns.napi[rows] = called[columns.napi[rows]]
-        mapped.forget()
-    return Events(columns, seen, np.unique(names))
+    return Events(columns, seen, np.where(napis.id > 0, napis.id, np.arange(len(seen.napis))))
 
 
 #: Blocks between two looks at memory.
@@ -121,54 +121,56 @@ _LOOK = 8
 _ZERO_AT_FIRST = ("softirq_cause", "irq_seen", "raised", "gro_napi")
 
 
-def events_table(columns: Columns) -> pa.Table:
+#: What stands for null in a column of events while they are made, by its name in EVENTS.
+_NONE = {
+    "cpu": NO_CPU,
+    "tid": NO_TID,
+    "device": NO_DEVICE,
+    "napi": NO_NAPI,
+    "value": NULL,
+    "budget": NO_BUDGET,
+    "cause": NO_CAUSE,
+    "duration_ns": NO_DURATION,
+}
+
+
+def event_batches(events: Events) -> Batches:
     """Return the events as a table of schema EVENTS."""
-    none = {
-        "cpu": columns.cpu == NO_CPU,
-        "tid": columns.tid == NO_TID,
-        "device": columns.device == NO_DEVICE,
-        "napi": columns.napi == NO_NAPI,
-        "value": columns.value == NULL,
-        "budget": columns.budget < 0,
-        "cause": columns.cause == NO_CAUSE,
-        "duration": columns.duration < 0,
-    }
-    arrays = [
-        arrow_array(getattr(columns, field.name.removesuffix("_ns")), field.type, missing)
-        for field in EVENTS
-        for missing in [none.get(field.name.removesuffix("_ns"))]
-    ]
-    return pa.table(arrays, schema=EVENTS)
+    columns = {field.name: getattr(events.columns, _column(field.name)) for field in EVENTS}
+    called = np.append(events.napis, NO_NAPI)
+
+    def part(name: str, rows: slice) -> npt.NDArray[Any]:
+        values: npt.NDArray[Any] = columns[name][rows]
+        return called[values] if name == "napi" else values
+
+    return batches(EVENTS, len(events.columns.time), part, _NONE)
 
 
-def table_columns(table: pa.Table) -> Columns:
-    """Return an events table's columns; without `detail`, which a bundle does not hold."""
-    none = {"device": NO_DEVICE, "napi": NO_NAPI, "value": NULL, "budget": NO_BUDGET}
-    none |= {"cause": NO_CAUSE, "duration_ns": NO_DURATION, "tid": NO_TID, "cpu": NO_CPU}
-    wide = {"napi": pa.int64()}
+def _column(name: str) -> str:
+    """Return what Columns call a column of EVENTS."""
+    return name.removesuffix("_ns")
+
+
+def table_events(table: pa.Table) -> tuple[Columns, Int64s]:
+    """Return an events table's columns, and the ids of its NAPIs; as in Events.
+
+    `detail` is NULL: a bundle does not hold it.
+    """
     columns = {}
     for field in EVENTS:
-        column = table[field.name].cast(wide.get(field.name, field.type))
+        column = table[field.name].cast(pa.int64() if field.name == "napi" else field.type)
         if column.null_count:
-            column = column.fill_null(none[field.name])
-        columns[field.name.removesuffix("_ns")] = column.to_numpy()
-    return Columns(**columns, detail=np.full(len(table), NULL, np.int64))
-
-
-def arrow_array(
-    values: npt.NDArray[np.generic], kind: pa.DataType, missing: npt.NDArray[np.bool_] | None
-) -> pa.Array:
-    """Return `values` as an Arrow array without a copy; null where `missing`."""
-    values = np.ascontiguousarray(values, kind.to_pandas_dtype())
-    validity = None
-    if missing is not None and missing.any():
-        validity = pa.py_buffer(np.packbits(~missing, bitorder="little"))
-    return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(values)])
+            column = column.fill_null(_NONE[field.name])
+        columns[_column(field.name)] = column.to_numpy()
+    ids = np.unique(columns["napi"][columns["napi"] >= 0])
+    places = np.searchsorted(ids, columns["napi"]).astype(np.int32)
+    columns["napi"] = np.where(columns["napi"] >= 0, places, np.int32(NO_NAPI))
+    return Columns(**columns, detail=np.full(len(table), NULL, np.int64)), ids
 
 
 def _forget_without_cpu(columns: Columns) -> None:
     """Forget what was concluded from the order of events on one CPU where it is not known."""
-    for part in mapped.chunks(len(columns.cpu)):
+    for part in mapped.steps(len(columns.cpu)):
         unknown = columns.cpu[part] == NO_CPU
         columns.cause[part][unknown] = NO_CAUSE
         columns.duration[part][unknown] = NO_DURATION

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from replay import mapped
 from replay.engine.accelerate import jit_inside
 
 Int64s = npt.NDArray[np.int64]
@@ -55,11 +56,30 @@ class Batches(NamedTuple):
 class Matches(NamedTuple):
     """By packet, what is found."""
 
-    tid: Int64s  # the thread that served or sent it; -1
+    tid: npt.NDArray[np.int32]  # the thread that served or sent it; -1
     service: Int64s  # of a request, ns; -1
     reply_to: Int64s  # the request that a response answers; -1
     spent: Int64s  # the worker's time for a response
     previous: Int64s  # the response before it in its batch
+
+
+def new_connections(count: int) -> Connections:
+    """Return `count` connections without requests."""
+    columns = {name: mapped.column(count) for name in Connections._fields}
+    columns["ends"] = np.zeros(2, np.int64)
+    for name, column in columns.items():
+        if name not in ("listed", "visited"):
+            for part in mapped.steps(len(column)):
+                column[part] = -1
+    return Connections(**columns)
+
+
+def new_batches(threads: int) -> Batches:
+    """Return the state of `threads` threads that wait for nothing."""
+    columns = {name: np.zeros(threads, np.int64) for name in Batches._fields}
+    for name in ("first", "last_sent"):
+        columns[name][:] = -1
+    return Batches(**columns)
 
 
 @jit_inside

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from replay import mapped
+from replay.engine.accelerate import jit_in_place
 from replay.ingest.reconstruct_arrivals import Arrivals
 from replay.ingest.reconstruct_points import (
     FLOW_HASH_BIT,
@@ -14,6 +17,7 @@ from replay.ingest.reconstruct_points import (
     PROTOCOL_SHIFT,
 )
 from replay.ingest.reconstruct_state import Columns
+from replay.ingest.rows_of import rows_of
 from replay.trace.schema import EventKind, PacketKind
 
 Int64s = npt.NDArray[np.int64]
@@ -21,11 +25,14 @@ Int64s = npt.NDArray[np.int64]
 ETHERNET_HEADER = 14
 IPV6 = 0x86DD
 #: Lengths, from the network header on, of a TCP segment without data, and its headers' length:
-#: with time stamps, without them, and without them in an Ethernet frame padded to its least size.
-_PURE_ACKS = {4: ((52, 52), (40, 40), (46, 40)), 6: ((72, 72), (60, 60))}
+#: with time stamps, without them, and without them in an Ethernet frame padded to its least size;
+#: of IPv4, then of IPv6.
+_PURE_ACKS = np.array([[(52, 52), (40, 40), (46, 40)], [(72, 72), (60, 60), (72, 72)]], np.int64)
 
 #: A payload that at least this share of a direction's packets have is that of one message.
 _USUAL_SHARE = 0.9
+
+_REQUEST, _ACK, _TX = int(PacketKind.REQUEST), int(PacketKind.ACK), int(PacketKind.TX)
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class Packets:
     """Received packets first (in the order of their receive events), then transmitted ones."""
 
     row: Int64s  # of its event
+    time: Int64s  # of its event
     length: Int64s
     payload: Int64s  # NULL where headers are not known
     kind: npt.NDArray[np.uint8]  # PacketKind
@@ -45,49 +53,117 @@ class Packets:
 
 def find_packets(events: Columns, device: int, arrivals: Arrivals) -> Packets:
     """Return what is known of the packets that `device` received and transmitted."""
-    sent = np.flatnonzero((events.kind == EventKind.XMIT) & (events.device == device))
-    row = np.concatenate([arrivals.row, sent])
-    received = len(arrivals.row)
-    length = events.value[row]
-    detail = events.detail[row]
-    known = detail != NULL
-    version = np.where(known & (detail >> PROTOCOL_SHIFT == IPV6), 6, 4).astype(np.uint8)
-    network = length - ETHERNET_HEADER
-    bare = np.full(len(row), NULL, np.int64)  # length without data
-    headers = np.zeros(len(row), np.int64)
-    for family, candidates in _PURE_ACKS.items():
-        mine = version == family
-        counts = [int(np.count_nonzero(network[mine] == size)) for size, _ in candidates]
-        if any(counts):
-            best = candidates[int(np.argmax(counts))]
-            bare[mine], headers[mine] = best
-    ack = network == bare
+    sent = rows_of(events, EventKind.XMIT, device)
+    received, count = len(arrivals.row), len(arrivals.row) + len(sent)
+    row, time, length, payload, flow = (mapped.column(count) for _ in range(5))
+    kind, family = mapped.column(count, np.uint8), mapped.column(count, np.uint8)
+    lengths = np.zeros((2, *_PURE_ACKS.shape[:2]), np.int64)
+    for part in mapped.steps(count):
+        begin, end = part.start, part.stop
+        middle = min(max(begin, received), end)
+        row[begin:middle] = arrivals.row[begin:middle]
+        row[middle:end] = sent[middle - received : end - received]
+        _look(events, row, begin, end, received, time, length, family, flow, _PURE_ACKS, lengths)
+    bare, headers = np.full(2, NULL, np.int64), np.zeros(2, np.int64)
+    acks = np.zeros(2, np.int64)
+    for number, counts in enumerate(lengths.sum(axis=0)):
+        if counts.any():
+            best = int(np.argmax(counts))
+            bare[number], headers[number] = _PURE_ACKS[number, best]
+            acks += lengths[:, number, best]
     # Were all packets as short as ACKs, they would not be ACKs.
-    tcp = bool(ack.any()) and not bool(ack[:received].all())
-    kind = np.full(len(row), PacketKind.REQUEST, np.uint8)
-    payload = np.full(len(row), NULL, np.int64)
-    if tcp:
-        kind[ack] = PacketKind.ACK
-        with_headers = (bare != NULL) & (network >= headers)
-        payload[with_headers] = (network - headers)[with_headers]
-        payload[ack] = 0
-    kind[received:] = PacketKind.TX
-    flow, hashes, versions = _flows(detail, version, received)
-    return Packets(row, length, payload, kind, flow, received, hashes, versions, tcp)
+    tcp = bool(acks.any()) and bool(acks[0] < received)
+    for part in mapped.steps(count):
+        begin, end = part.start, part.stop
+        _name(begin, end, received, length, family, bare, headers, tcp, kind, payload)
+    hashes, versions = _number_flows(flow, family)
+    return Packets(row, time, length, payload, kind, flow, received, hashes, versions, tcp)
 
 
-def _flows(
-    detail: Int64s, version: npt.NDArray[np.uint8], received: int
-) -> tuple[Int64s, Int64s, npt.NDArray[np.uint8]]:
-    """Number the flows by the transport hash of received packets, where they carry one."""
-    flow = np.full(len(detail), -1, np.int64)
-    mine = detail[:received]
-    hashed = np.flatnonzero((mine != NULL) & (mine >> FLOW_HASH_BIT & 1 == 1))
-    values, first, number = np.unique(
-        mine[hashed] & 0xFFFFFFFF, return_index=True, return_inverse=True
-    )
-    flow[hashed] = number
-    return flow, values, version[hashed[first]]
+@jit_in_place
+def _look(
+    events: Columns,
+    row: Int64s,
+    begin: int,
+    end: int,
+    received: int,
+    time: Int64s,
+    length: Int64s,
+    family: npt.NDArray[np.uint8],
+    flow: Int64s,
+    acks: Int64s,
+    lengths: Int64s,
+) -> None:
+    """Read packets' events: `flow` is the transport hash of received ones, where they carry one.
+
+    family: 0 for IPv4, 1 for IPv6. lengths (direction, family, number in `acks`): packets of each
+    of those lengths.
+    """
+    for packet in range(begin, end):
+        event = row[packet]
+        detail = events.detail[event]
+        six = 1 if detail != NULL and detail >> PROTOCOL_SHIFT == IPV6 else 0
+        time[packet] = events.time[event]
+        length[packet] = events.value[event]
+        family[packet] = six
+        flow[packet] = -1
+        sent = 1 if packet >= received else 0
+        if sent == 0 and detail != NULL and detail >> FLOW_HASH_BIT & 1 == 1:
+            flow[packet] = detail & 0xFFFFFFFF
+        for number in range(acks.shape[1]):
+            if length[packet] == acks[six, number, 0] + ETHERNET_HEADER:
+                lengths[sent, six, number] += 1
+
+
+@jit_in_place
+def _name(
+    begin: int,
+    end: int,
+    received: int,
+    length: Int64s,
+    family: npt.NDArray[np.uint8],
+    bare: Int64s,
+    headers: Int64s,
+    tcp: bool,
+    kind: npt.NDArray[np.uint8],
+    payload: Int64s,
+) -> None:
+    """Give packets their kind and payload. bare, headers: by family."""
+    for packet in range(begin, end):
+        network = length[packet] - ETHERNET_HEADER
+        six = family[packet]
+        kind[packet] = _REQUEST
+        payload[packet] = NULL
+        if tcp:
+            if bare[six] != NULL and network >= headers[six]:
+                payload[packet] = network - headers[six]
+            if network == bare[six]:
+                payload[packet] = 0
+                kind[packet] = _ACK
+        if packet >= received:
+            kind[packet] = _TX
+
+
+def _number_flows(
+    flow: Int64s, family: npt.NDArray[np.uint8]
+) -> tuple[Int64s, npt.NDArray[np.uint8]]:
+    """Make of hashes numbers of flows, in order of hash; returns their hashes and versions."""
+    values, versions = np.zeros(0, np.int64), np.zeros(0, np.uint8)
+    for part in mapped.steps(len(flow)):
+        hashes = flow[part]
+        fresh = np.setdiff1d(hashes, np.append(values, -1))
+        if len(fresh):
+            mine = np.flatnonzero(np.isin(hashes, fresh))
+            fresh, first = np.unique(hashes[mine], return_index=True)
+            six = family[part][mine[first]]
+            values = np.concatenate([values, fresh])
+            versions = np.concatenate([versions, np.where(six, 6, 4).astype(np.uint8)])
+            order = np.argsort(values)
+            values, versions = values[order], versions[order]
+    for part in mapped.steps(len(flow)):
+        hashes = flow[part]
+        flow[part] = np.where(hashes >= 0, np.searchsorted(values, hashes), -1)
+    return values, versions
 
 
 def messages(packets: Packets) -> tuple[Int64s, bool]:
@@ -96,15 +172,28 @@ def messages(packets: Packets) -> tuple[Int64s, bool]:
     Where nearly all packets of a direction have one payload, a multiple of it holds several
     messages (the sender's TCP has put them together); where sizes vary, each packet is one.
     """
-    weight = np.ones(len(packets.row), np.int64)
+    weight = mapped.column(len(packets.row))
     known = True
     for begin, end in ((0, packets.received), (packets.received, len(packets.row))):
-        payload = packets.payload[begin:end]
-        sizes, counts = np.unique(payload[payload > 0], return_counts=True)
-        if not len(sizes) or counts.max() < _USUAL_SHARE * counts.sum():
-            known = False
-            continue
-        usual = sizes[np.argmax(counts)]
-        several = (payload > 0) & (payload % usual == 0)
-        weight[begin:end][several] = payload[several] // usual
+        payload, mine = packets.payload[begin:end], weight[begin:end]
+        usual = _usual(payload)
+        known = known and usual > 0
+        for part in mapped.steps(end - begin):
+            mine[part] = 1
+            if usual > 0:
+                several = (payload[part] > 0) & (payload[part] % usual == 0)
+                mine[part][several] = payload[part][several] // usual
     return weight, known
+
+
+def _usual(payload: Int64s) -> int:
+    """Return the payload that nearly all packets with one have; 0 where there is none."""
+    seen = Counter[int]()
+    for part in mapped.steps(len(payload)):
+        sizes, counts = np.unique(payload[part], return_counts=True)
+        seen.update(dict(zip(sizes.tolist(), counts.tolist(), strict=True)))
+    seen = Counter({size: count for size, count in seen.items() if size > 0})
+    if not seen:
+        return 0
+    usual = min(seen, key=lambda size: (-seen[size], size))
+    return usual if seen[usual] >= _USUAL_SHARE * seen.total() else 0

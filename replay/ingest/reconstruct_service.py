@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from replay import mapped
 from replay.engine.accelerate import jit_in_place, jit_inside
 from replay.ingest.reconstruct_matching import (
     Batches,
@@ -21,16 +22,21 @@ from replay.ingest.reconstruct_matching import (
     deliver,
     end_batch,
     end_known_batch,
+    new_batches,
+    new_connections,
     take_ready,
     waiting,
 )
+from replay.ingest.reconstruct_packets import Packets
 from replay.ingest.reconstruct_state import Columns
+from replay.ingest.rows_of import places
 from replay.trace.schema import EventKind, PacketKind
 
 Int64s = npt.NDArray[np.int64]
 
 _IRQ, _SOFTIRQ, _RUN = int(EventKind.IRQ), int(EventKind.SOFTIRQ), int(EventKind.RUN)
-_ACK, _TX = int(PacketKind.ACK), int(PacketKind.TX)
+_RECEIVE, _XMIT = int(EventKind.RECEIVE), int(EventKind.XMIT)
+_REQUEST, _ACK, _TX = int(PacketKind.REQUEST), int(PacketKind.ACK), int(PacketKind.TX)
 _WAIT, _RETURN = int(EventKind.EPOLL_WAIT), int(EventKind.EPOLL_RETURN)
 
 
@@ -52,9 +58,7 @@ class _Worker(NamedTuple):
 
 def find_service(
     events: Columns,
-    rows: Int64s,
-    request: npt.NDArray[np.bool_],
-    response: npt.NDArray[np.bool_],
+    packets: Packets,
     flow: Int64s,
     weight: Int64s,
     *,
@@ -63,62 +67,69 @@ def find_service(
 ) -> Matches:
     """Match responses to requests, and measure what each took.
 
-    All by packet: `rows` are their events; request, response: whether it is one; flow: -1 where
-    it is not known; weight: messages in it;
-    counted: whether that is known. answers_known: responses' flows are known too, and are those of
-    their requests.
+    By packet: flow: -1 where it is not known; weight: messages in it, used up meanwhile; counted:
+    whether that is known. answers_known: responses' flows are known too, and are those of their
+    requests.
     """
-    count = len(rows)
-    packet_of_row = np.full(len(events.time), -1, np.int64)
-    packet_of_row[rows] = np.arange(count)
-    cpus = int(events.cpu.max(initial=0)) + 1
-    threads = int(events.tid.max(initial=0)) + 1
-    told_apart = bool((flow[request] >= 0).all())
-    known = flow if told_apart else np.arange(count)
-    connection = np.where(request | (response & (answers_known and told_apart)), known, -1)
-    size = int(connection.max(initial=-1)) + 1
-    found = Matches(*(np.full(count, -1, np.int64) for _ in Matches._fields))
-    _walk(
-        events,
-        packet_of_row,
-        request,
-        response,
-        told_apart,
-        counted,
-        answers_known and told_apart,
-        _Cpu(*(np.full(cpus, -1, np.int64) for _ in _Cpu._fields)),
-        _Worker(*(np.zeros(threads, np.int64) for _ in _Worker._fields)),
-        Requests(connection, weight.copy(), events.time[rows], np.full(count, -1, np.int64)),
-        Connections(
-            first=np.full(size, -1, np.int64),
-            last=np.full(size, -1, np.int64),
-            ready=np.full(size, -1, np.int64),
-            listed=np.zeros(size, np.int64),
-            visit=np.full(size, -1, np.int64),
-            visited=np.zeros(size, np.int64),
-            last_sent=np.full(size, -1, np.int64),
-            answered=np.full(size, -1, np.int64),
-            ends=np.full(2, -1, np.int64),
-        ),
-        Batches(
-            first=np.full(threads, -1, np.int64),
-            visits=np.zeros(threads, np.int64),
-            returned=np.zeros(threads, np.int64),
-            before=np.zeros(threads, np.int64),
-            last_sent=np.full(threads, -1, np.int64),
-            sent=np.zeros(threads, np.int64),
-        ),
-        found,
+    count = len(packets.row)
+    cpus, threads = places(events)
+    told_apart = all(
+        bool((flow[part][packets.kind[part] == PacketKind.REQUEST] >= 0).all())
+        for part in mapped.steps(count)
     )
+    answers_known = answers_known and told_apart
+    connection = mapped.column(count)
+    kinds = (np.int32 if name == "tid" else np.int64 for name in Matches._fields)
+    found = Matches(*(mapped.column(count, kind) for kind in kinds))
+    size = 0
+    for part in mapped.steps(count):
+        kind, payload = packets.kind[part], packets.payload[part]
+        mine = kind == PacketKind.REQUEST
+        if answers_known:
+            mine |= (kind == PacketKind.TX) & (payload != 0)
+        known = flow[part] if told_apart else np.arange(part.start, part.stop)
+        connection[part] = np.where(mine, known, -1)
+        size = max(size, int(connection[part].max()) + 1)
+        for column in found:
+            column[part] = -1
+    requests = Requests(connection, weight, packets.time, mapped.column(count))
+    cpu = _Cpu(*(np.full(cpus, -1, np.int64) for _ in _Cpu._fields))
+    workers = _Worker(*(np.zeros(threads, np.int64) for _ in _Worker._fields))
+    connections, batches = new_connections(size), new_batches(threads)
+    at = np.array([0, packets.received], np.int64)
+    for part in mapped.steps(len(events.time)):
+        _walk(
+            events,
+            part.start,
+            part.stop,
+            at,
+            packets.received,
+            packets.row,
+            packets.kind,
+            packets.payload,
+            told_apart,
+            counted,
+            answers_known,
+            cpu,
+            workers,
+            requests,
+            connections,
+            batches,
+            found,
+        )
     return found
 
 
 @jit_in_place
 def _walk(
     events: Columns,
-    packet_of_row: Int64s,
-    request: npt.NDArray[np.bool_],
-    response: npt.NDArray[np.bool_],
+    begin: int,
+    end: int,
+    at: Int64s,
+    received: int,
+    rows: Int64s,
+    kinds: npt.NDArray[np.uint8],
+    payloads: Int64s,
     told_apart: bool,
     counted: bool,
     answers_known: bool,
@@ -129,8 +140,13 @@ def _walk(
     batches: Batches,
     found: Matches,
 ) -> None:
-    """Go through the events in order of time, counting each worker's own time."""
-    for row in range(len(events.time)):
+    """Go through the events in order of time, counting each worker's own time.
+
+    at (2,): the next packet received, and the next one sent.
+    """
+    next_received = at[0]
+    next_sent = at[1]
+    for row in range(begin, end):
         kind = events.kind[row]
         cpu = events.cpu[row]
         time = events.time[row]
@@ -139,7 +155,14 @@ def _walk(
             workers.time[runs] += max(0, time - max(cpus.since[cpu], cpus.not_before[cpu]))
         cpus.since[cpu] = time
         tid = events.tid[row]
-        packet = packet_of_row[row]
+        packet = -1
+        if kind == _RECEIVE:
+            if next_received < received and rows[next_received] == row:
+                packet = next_received
+                next_received += 1
+        elif kind == _XMIT and next_sent < len(rows) and rows[next_sent] == row:
+            packet = next_sent
+            next_sent += 1
         if kind == _RUN:
             cpus.tid[cpu] = tid
         elif kind in (_SOFTIRQ, _IRQ):
@@ -180,9 +203,9 @@ def _walk(
             )
             workers.limit[tid] = events.budget[row]
         elif packet >= 0:
-            if request[packet]:
+            if kinds[packet] == _REQUEST:
                 deliver(packet, requests, connections)
-            elif response[packet]:
+            elif kinds[packet] == _TX and payloads[packet] != 0:
                 found.tid[packet] = tid
                 if workers.outside[tid]:
                     found.previous[packet] = batches.last_sent[tid]
@@ -190,6 +213,8 @@ def _walk(
                     batches.last_sent[tid] = packet
                     batches.sent[tid] += 1
                     workers.time[tid] = 0
+    at[0] = next_received
+    at[1] = next_sent
 
 
 @jit_inside
@@ -222,7 +247,10 @@ def _end(
 
 @jit_in_place
 def follow_connections(
-    order: Int64s,
+    rows: Int64s,
+    received: int,
+    at: Int64s,
+    count: int,
     time: Int64s,
     arrival: Int64s,
     kind: npt.NDArray[np.uint8],
@@ -232,14 +260,17 @@ def follow_connections(
     response_time: Int64s,
     think: Int64s,
 ) -> None:
-    """Go through the packets in `order` of their events, connection by connection.
+    """Go through the next `count` packets in order of their events, connection by connection.
 
+    rows: by packet, of their events; at (2,): the next packet received, and the next one sent.
     Responses take their request's flow, pure ACKs the request whose response they acknowledge,
     requests the time from the connection's previous response. answered, response_time: by flow,
     -1 at first.
     """
-    for place in range(len(order)):
-        packet = order[place]
+    for _ in range(count):
+        ahead = at[1] < len(rows) and (at[0] == received or rows[at[1]] < rows[at[0]])
+        packet = at[1] if ahead else at[0]
+        at[1 if ahead else 0] += 1
         if kind[packet] == _TX:
             if reply_to[packet] >= 0:
                 connection = flow[reply_to[packet]]

@@ -24,7 +24,7 @@ class Columns(NamedTuple):
     cpu: npt.NDArray[np.uint16]
     kind: npt.NDArray[np.uint8]  # EventKind
     device: npt.NDArray[np.uint16]  # NO_DEVICE where none
-    napi: npt.NDArray[np.int64]  # while causes are sought, the place in known.napis
+    napi: npt.NDArray[np.int32]  # its place among all NAPIs that were polled; NO_NAPI
     tid: npt.NDArray[np.int32]
     value: npt.NDArray[np.int64]
     budget: npt.NDArray[np.int32]  # NO_BUDGET
@@ -40,7 +40,7 @@ class Columns(NamedTuple):
             cpu=np.empty(rows, np.uint16),
             kind=np.empty(rows, np.uint8),
             device=np.empty(rows, np.uint16),
-            napi=np.empty(rows, np.int64),
+            napi=np.empty(rows, np.int32),
             tid=np.empty(rows, np.int32),
             value=np.empty(rows, np.int64),
             budget=np.empty(rows, np.int32),
@@ -49,9 +49,9 @@ class Columns(NamedTuple):
             detail=np.empty(rows, np.int64),
         )
 
-    def first(self, rows: int) -> Columns:
-        """Return the first `rows` rows, sharing memory."""
-        return Columns(**{name: column[:rows] for name, column in self._asdict().items()})
+    def part(self, rows: slice) -> Columns:
+        """Return some rows, sharing memory."""
+        return Columns(**{name: column[rows] for name, column in self._asdict().items()})
 
 
 class Block(NamedTuple):

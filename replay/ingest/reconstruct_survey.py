@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from replay import mapped
 from replay.engine.accelerate import jit_in_place
 from replay.ingest.points_order import BLOCK, in_order
 from replay.ingest.reconstruct_points import NO_DEVICE, Point, Points
@@ -19,6 +20,10 @@ _NAPI_STRUCT = 1024
 _POLL, _SWITCH = int(Point.POLL), int(Point.SWITCH)
 _WAKEUP, _WAKING = int(Point.WAKEUP), int(Point.WAKING)
 _START, _FIRE = int(Point.TIMER_START), int(Point.TIMER_FIRE)
+
+
+#: Blocks between two looks at memory.
+_LOOK = 8
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,14 @@ def survey(points: Points, devices: int, watchdog: int | None = None) -> Survey:
     polled, timers = np.empty(BLOCK, np.int64), np.empty((BLOCK, 2), np.int64)
     napis, seen = np.zeros(0, np.int64), np.zeros((0, 2), np.int64)
     highest = 0
-    for block in in_order(points):
+    for number, block in enumerate(in_order(points)):
         changes, fired, found = _survey(block, counts, per_cpu, polled, timers)
         highest = max(highest, int(found))
         napis = np.union1d(napis, polled[:changes])
         if fired:
             seen = np.unique(np.concatenate([seen, timers[:fired]]), axis=0)
+        if number % _LOOK == 0:
+            mapped.make_room()
     if watchdog is not None:
         seen = seen[seen[:, 1] == watchdog]
     function, offset = _find_watchdog(napis, seen)

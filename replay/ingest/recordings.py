@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from replay.ingest.ingested import Ingested
+from replay.ingest.ingested import Ingested, Made, ignore
 from replay.ingest.rebuild import rebuild
 from replay.ingest.recording import Recording
 from replay.ingest.sniff import RETIS, TEXT, TRACE_DAT
@@ -20,23 +20,28 @@ def read_kernel_events(
     *,
     device: str | None = None,
     facts: dict[str, Any] | None = None,
+    made: Made = ignore,
 ) -> Ingested:
     """Read a recording of this kind, as `sniff` names it.
 
-    device, facts: as for `rebuild`. Raises TraceError where it cannot be read, holds no tracepoint
-    that is known, or `device` received nothing.
+    device, facts, made: as for `rebuild`. Raises TraceError where it cannot be read, holds no
+    tracepoint that is known, or `device` received nothing.
     """
-    read = rebuild(_reader(kind)(stream), device=device, facts=facts)
+    read = rebuild(_reader(kind)(stream), device=device, facts=facts, made=made)
     return replace(read, manifest={"sources": [stream.entry()], **read.manifest})
 
 
 def read_ctf_folder(
-    folder: Path, *, device: str | None = None, facts: dict[str, Any] | None = None
+    folder: Path,
+    *,
+    device: str | None = None,
+    facts: dict[str, Any] | None = None,
+    made: Made = ignore,
 ) -> Ingested:
     """Read a CTF trace like read_kernel_events."""
     from replay.ingest.ctf import ctf_entry, read_ctf
 
-    read = rebuild(read_ctf(folder), device=device, facts=facts)
+    read = rebuild(read_ctf(folder), device=device, facts=facts, made=made)
     return replace(read, manifest={"sources": [ctf_entry(folder)], **read.manifest})
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from replay.errors import TraceError
-from replay.ingest.column_files import ColumnFiles
-from replay.ingest.points_order import BLOCK, LONGEST, count_from_first
+from replay.ingest.point_files import PointFiles
+from replay.ingest.points_order import BLOCK, LONGEST
 from replay.ingest.reconstruct_points import NO_CPU, NO_DEVICE, NO_TID, NULL, Point, Points, detail
 from replay.ingest.recording import CLOCK_MONOTONIC, Recording
 from replay.ingest.stream import Stream
@@ -43,7 +43,7 @@ class _Reader:
     """What is kept of events: points, names, and what could not be used."""
 
     def __init__(self) -> None:
-        self.whole = ColumnFiles(Points.empty(0))
+        self.whole = PointFiles()
         self.runs: list[int] = []
         self.devices: dict[str, int] = {}
         self.threads: dict[int, str] = {}
@@ -131,8 +131,8 @@ def read_retis(stream: Stream) -> Recording:
             f"{stream.name}: no event of a packet that was received or sent (its probes: {seen});"
             " collect with -p tp:net:netif_receive_skb -p tp:net:net_dev_start_xmit"
         )
-    points, runs = reader.whole.whole(), np.array(reader.runs, np.int64)
-    origin, last = count_from_first(points, runs)
+    runs = np.array(reader.runs, np.int64)
+    points, origin, last = reader.whole.whole(runs)
     if last - origin > LONGEST:
         raise TraceError(f"{stream.name}: times {origin} to {last} ns are not of one recording")
     facts: dict[str, Any] = {"recorded_by": "retis collect"}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from replay import mapped
 from replay.ingest.spool import Array, Spool
 
 #: Every so many rows of a run its time is kept in memory, to find rows by.
@@ -51,6 +53,27 @@ def sort_rows(
         order = np.argsort(joined[0], kind="stable")
         for start in range(0, len(order), most):
             give([column[order[start : start + most]] for column in joined])
+
+
+def order_of(times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the places of `times` in order of time; equal ones stay as they were."""
+    order = mapped.column(len(times))
+    if len(times) <= mapped.STEP:
+        order[:] = np.argsort(times, kind="stable")
+        return order
+    kinds = (np.int64, np.int64)
+    filled = 0
+
+    def give(columns: list[Array]) -> None:
+        nonlocal filled
+        order[filled : filled + len(columns[1])] = columns[1]
+        filled += len(columns[1])
+
+    rows = mapped.steps(len(times))
+    with Spool(Path(mapped.folder()), kinds) as runs:
+        pairs = ((times[part], np.arange(part.start, part.stop)) for part in rows)
+        sort_rows(pairs, runs, mapped.STEP, give)
+    return order
 
 
 def _ends(signposts: list[Array], runs: Spool) -> list[tuple[int, int, int]]:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from replay import mapped
 from replay.errors import TraceError
 from replay.ingest import text_summary, text_walk
-from replay.ingest.column_files import ColumnFiles
 from replay.ingest.little_endian import Bytes
-from replay.ingest.points_order import LONGEST, count_from_first
+from replay.ingest.point_files import PointFiles
+from replay.ingest.points_order import LONGEST
 from replay.ingest.reconstruct_points import NO_TID, Point, Points
 from replay.ingest.recording import Loss, Recording
 from replay.ingest.text_fields import (
@@ -32,7 +32,7 @@ from replay.ingest.tracepoint_values import MOST_DEVICES, MOST_THREADS
 
 Int64s = npt.NDArray[np.int64]
 
-_CHUNK = 2 << 20  # bytes at a time: they stay in the cache between two looks at them
+_CHUNK = 1 << 20  # bytes at a time: they stay in the cache between two looks at them
 _LONGEST_LINE = 1 << 16
 _NEWLINE = 0x0A
 _NAMED = (NAPI_WATCHDOG, ANOTHER_FUNCTION)
@@ -62,7 +62,7 @@ def read_text(stream: Source) -> Recording:
     )
     found = empty_found()
     said = Said()
-    points, whole = Points.empty(0), ColumnFiles(Points.empty(0))
+    points, written, whole = Points.empty(0), Points.empty(0), PointFiles()
     runs, last = [np.zeros(0, np.int64)], 0
     for buffer, start, ends in _chunks(stream):
         if len(ends) > len(points.time):
@@ -72,12 +72,14 @@ def read_text(stream: Source) -> Recording:
         said.collect(buffer, start, before, found)
         runs.append(whole.rows + _runs(points.time[:rows], last))
         whole.append(points.part(0, rows))
+        points, written = written, points
         last = int(found.counts[LAST_TIME])
+        mapped.make_room()
     if not whole.rows:
         raise TraceError(
             f"{stream.name}: {text_summary.nothing_known(said, found, dialects.names)}"
         )
-    return _recording(whole.whole(), np.concatenate(runs), found, said, dialects, stream)
+    return _recording(whole, np.concatenate(runs), found, said, dialects, stream)
 
 
 def empty_found() -> Found:
@@ -139,10 +141,10 @@ def _runs(times: Int64s, last: int) -> Int64s:
 
 
 def _recording(
-    points: Points, runs: Int64s, found: Found, said: Said, dialects: Dialects, stream: Source
+    whole: PointFiles, runs: Int64s, found: Found, said: Said, dialects: Dialects, stream: Source
 ) -> Recording:
     """Count times from the first point on, and give names to numbers."""
-    origin, latest = count_from_first(points, runs)
+    points, origin, latest = whole.whole(runs)
     if latest - origin > LONGEST:
         raise TraceError(f"{stream.name}: times {origin} to {latest} ns are not of one recording")
     losses = [
@@ -179,5 +181,5 @@ def _names_functions(points: Points) -> bool:
     kinds = (Point.TIMER_START, Point.TIMER_FIRE)
     return any(
         bool(np.isin(points.other[part][np.isin(points.kind[part], kinds)], _NAMED).any())
-        for part in mapped.chunks(len(points.kind))
+        for part in mapped.steps(len(points.kind))
     )

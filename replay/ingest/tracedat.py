@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from replay import mapped
 from replay.errors import TraceError
-from replay.ingest.column_files import ColumnFiles
 from replay.ingest.little_endian import Bytes
 from replay.ingest.perf_walk import Tally
-from replay.ingest.points_order import BLOCK, LONGEST, count_from_first
+from replay.ingest.point_files import PointFiles
+from replay.ingest.points_order import BLOCK, LONGEST
 from replay.ingest.reconstruct_points import Points
 from replay.ingest.recording import CLOCK_MONOTONIC, Loss, Recording
 from replay.ingest.stream import Stream
@@ -55,14 +55,14 @@ class _Reader:
     def __init__(self, file: TraceDat, slots: Slots) -> None:
         self.file, self.slots = file, slots
         self.names, self.tally = Names.empty(), Tally.empty()
-        self.whole = ColumnFiles(Points.empty(0))
+        self.whole = PointFiles()
         self.runs: list[Int64s] = [np.zeros(0, np.int64)]
         self.losses: list[Loss] = []
         self.threads: dict[int, str] = {}
         self.counts = np.zeros(3, np.int64)
         most = file.page_size // LEAST_RECORD
         self._pages = max(BLOCK // most, 1)  # at a time
-        self._points = Points.empty(self._pages * most)
+        self._points, self._written = (Points.empty(self._pages * most) for _ in range(2))
         self._runs = np.empty(self._pages * most, np.int64)
         self._losses = np.empty((self._pages, 3), np.int64)
 
@@ -72,7 +72,7 @@ class _Reader:
             step = self._pages * self.file.page_size
             for at in range(0, len(data), step):
                 self._take(data, at, min(at + step, len(data)), part.cpu)
-            mapped.forget()
+            mapped.make_room()
 
     def _take(self, data: Bytes, at: int, end: int, cpu: int) -> None:
         self.counts[LOSSES] = 0
@@ -95,6 +95,7 @@ class _Reader:
         self.runs.append(self._runs[: int(runs)].copy())
         if count:
             self.whole.append(self._points.part(0, int(count)))
+            self._points, self._written = self._written, self._points
         for time, where, records in self._losses[: int(self.counts[LOSSES])].tolist():
             self.losses.append(Loss(time, where, records))
         for tid, place, size in self.names.threads[: int(self.names.found[1])].tolist():
@@ -116,8 +117,8 @@ def recording_of(path: Path, data: Bytes) -> Recording:
         reader.read(part)
     if not reader.whole.rows:
         raise TraceError(f"{file.path}: {_nothing_known(file, reader)}")
-    points, runs = reader.whole.whole(), np.concatenate(reader.runs)
-    origin, last = count_from_first(points, runs)
+    runs = np.concatenate(reader.runs)
+    points, origin, last = reader.whole.whole(runs)
     if last - origin > LONGEST:
         raise TraceError(f"{file.path}: its times, {origin} to {last} ns, are damaged")
     overwritten = [Loss(0, cpu, count) for cpu, count in sorted(file.overwritten.items())]

@@ -20,6 +20,7 @@ import pytest
 from replay.ingest.ingest import ingest
 from replay.ingest.perf_walk import COMPRESSED
 from replay.trace.bundle import open_trace
+from tests.benchmarks.big import later
 from tests.ingest.perf_builder import Scene, ZstdCompressor, text_feature
 
 EXCHANGES = 1_000
@@ -40,21 +41,11 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     block = np.frombuffer(b"".join(scene.records), np.uint8)
     sizes = [len(record) for record in scene.records]
     times = np.cumsum([0, *sizes[:-1]]) + 32  # after header, id, ip and tid
-    scene.records = [_later(block, times, copy * (end + 50_000)) for copy in range(COPIES)]
+    scene.records = [later(block, times, copy * (end + 50_000)) for copy in range(COPIES)]
     path = tmp_path_factory.mktemp("recordings") / "large.data"
     scene.write(path)
     yield path
     path.unlink()
-
-
-def _later(block: np.ndarray, times: np.ndarray, shift: int) -> bytes:
-    """Return the records of `block`, each `shift` ns later."""
-    moved = block.copy()
-    bytes_of_time = times[:, None] + np.arange(8)
-    moved[bytes_of_time] = (
-        (block[bytes_of_time].view("<u8") + np.uint64(shift)).view(np.uint8).reshape(-1, 8)
-    )
-    return moved.tobytes()
 
 
 @pytest.fixture(scope="module")

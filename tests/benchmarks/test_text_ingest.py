@@ -19,7 +19,7 @@ import pytest
 from replay.ingest.recording import Recording
 from replay.ingest.stream import Stream
 from replay.ingest.text import read_text
-from tests.benchmarks.test_perf_ingest import _later
+from tests.benchmarks.big import later
 from tests.ingest.perf_builder import Scene
 from tests.ingest.perf_prints import printed
 
@@ -41,7 +41,7 @@ def test_read_text(benchmark: Any, tmp_path: Path) -> None:
         end = scene.exchange(end + 50_000, flow=number % 100)
     block = np.frombuffer(b"".join(scene.records), np.uint8)
     times = np.cumsum([0, *(len(record) for record in scene.records[:-1])]) + 32
-    scene.records = [_later(block, times, copy * (end + 50_000)) for copy in range(COPIES)]
+    scene.records = [later(block, times, copy * (end + 50_000)) for copy in range(COPIES)]
     data, text = scene.write(tmp_path / "perf.data"), tmp_path / "perf.txt"
     read_once = ["perf", "script", "--ns", "-i", str(data)]
     with text.open("wb") as file:

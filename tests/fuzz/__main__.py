@@ -18,7 +18,7 @@ from tests.fuzz.targets import TARGETS, Target
 
 _MEMORY = 2 << 30
 _HANGING_S = 60
-_STEP = 1_000
+_STEP = 100
 _LARGEST_SEED = 1 << 15
 
 

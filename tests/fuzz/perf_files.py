@@ -64,11 +64,11 @@ def run(data: bytes) -> str:
         return "refused"
     count = len(recording.points.time)
     assert count == sum(len(block.time) for block in recording.blocks())
-    times = read.tables["events"]["time_ns"].to_numpy()
+    times = read.table("events")["time_ns"].to_numpy()
     assert (times[1:] >= times[:-1]).all()
     assert (times >= 0).all()
-    if "packets" in read.tables:
-        packets = read.tables["packets"]
+    if "packets" in read.large:
+        packets = read.table("packets")
         arrival = packets["arrival_ns"].to_numpy()
         assert (arrival >= 0).all()
         assert (arrival[1:] >= arrival[:-1]).all()

@@ -98,7 +98,8 @@ def test_perf_is_read_by_its_own_reader(tmp_path: Path, monkeypatch: Any) -> Non
     source.write_bytes(b"PERFILE2" + (104).to_bytes(8, "little") + bytes(88))
     asked: dict[str, Any] = {}
 
-    def read(path: Path, **options: Any) -> Ingested:
+    def read(path: Path, *, made: object, **options: Any) -> Ingested:
+        assert callable(made)
         asked.update(options, path=path)
         return Ingested({}, {"sources": []}, ["nothing"])
 

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from replay import mapped
 from replay.errors import TraceError
+from replay.ingest import column_files
 from replay.ingest.perf import read_perf
 from replay.trace.bundle import write_trace
 from replay.trace.schema import TABLES, EventKind, PacketKind
@@ -39,9 +41,10 @@ def test_a_recording_becomes_a_bundle(tmp_path: Path) -> None:
         }
     )
     read = read_perf(made.write(tmp_path / "perf.data"), facts={"policy": "base"})
-    for name, table in read.tables.items():
+    tables = {name: read.table(name) for name in (*read.tables, *read.large)}
+    for name, table in tables.items():
         assert table.schema == TABLES[name]
-    trace = write_trace(tmp_path / "a.trace", read.manifest, read.tables)
+    trace = write_trace(tmp_path / "a.trace", read.manifest, tables)
     assert trace.manifest["policy"] == "base"
     assert trace.manifest["clock"] == "CLOCK_MONOTONIC"
     assert trace.manifest["origin_ns"] == made.origin + 50_000
@@ -81,11 +84,11 @@ def test_a_recording_becomes_a_bundle(tmp_path: Path) -> None:
 def test_facts_of_the_lag_move_arrivals(tmp_path: Path) -> None:
     path = scene().write(tmp_path / "perf.data")
     read = read_perf(path, facts={"irq_lag_ns": 400})
-    assert read.tables["packets"]["arrival_ns"].to_pylist()[::2] == [600, 63_600, 126_600]
+    assert read.table("packets")["arrival_ns"].to_pylist()[::2] == [600, 63_600, 126_600]
     # The peer's own events give the lag: every wake-up came 1,000 ns after the packet was sent.
     read = read_perf(path, facts={"peer_device": "cli"})
     assert read.manifest["irq_lag_ns"] == 1_000
-    assert read.tables["packets"]["arrival_ns"].to_pylist()[::2] == [0, 63_000, 126_000]
+    assert read.table("packets")["arrival_ns"].to_pylist()[::2] == [0, 63_000, 126_000]
 
 
 def test_the_device_can_be_chosen(tmp_path: Path) -> None:
@@ -99,7 +102,7 @@ def test_the_device_can_be_chosen(tmp_path: Path) -> None:
     read = read_perf(path, device="cli")
     assert read.manifest["device"] == "cli"
     assert read.manifest["received_by"] == "netif_receive_skb"
-    assert read.tables["packets"]["length"].to_pylist()[-2:] == [121, 121]
+    assert read.table("packets")["length"].to_pylist()[-2:] == [121, 121]
     with pytest.raises(TraceError, match=r"'srw' received nothing.*did you mean srv.*cli, srv"):
         read_perf(path, device="srw")
 
@@ -109,7 +112,7 @@ def test_a_recording_without_packets_has_events_alone(tmp_path: Path) -> None:
     made.poll(5, 0)
     read = read_perf(made.write(tmp_path / "perf.data"))
     assert "packets" not in read.tables
-    assert read.tables["events"]["kind"].to_pylist() == [EventKind.POLL]
+    assert read.table("events")["kind"].to_pylist() == [EventKind.POLL]
     assert read.manifest["clock"] == "perf's own (sched_clock)"
     assert "no device received a packet" in read.found
     assert any("not on CLOCK_MONOTONIC" in line for line in read.lost)
@@ -146,7 +149,7 @@ def test_a_damaged_record_cuts_the_recording(tmp_path: Path) -> None:
     assert read.tables["gaps"].to_pylist() == [
         {"start_ns": 76_000, "end_ns": None, "source": 0, "cause": "cut", "lost": None}
     ]
-    assert read.tables["packets"].num_rows == 4
+    assert read.table("packets").num_rows == 4
     assert any(line.startswith("cut at byte") for line in read.lost)
 
 
@@ -187,7 +190,7 @@ def test_perf_itself_counts_the_same(tmp_path: Path) -> None:
         pytest.skip(f"this perf does not read such a file: {said.stderr.strip()[:80]}")
     lines = [line.split() for line in said.stdout.splitlines()]
     events = [line[-1].rstrip(":").split(":")[-1] for line in lines]
-    table = read_perf(path).tables["events"]
+    table = read_perf(path).table("events")
     kinds = table["kind"].to_numpy()
     for kind, event in (
         (EventKind.POLL, "napi_poll"),
@@ -299,9 +302,24 @@ def test_a_changed_file_is_read_or_refused(
         for name, table in read.tables.items():
             table.validate(full=True)
             assert table.schema == TABLES[name]
-        times = read.tables["events"]["time_ns"].to_numpy()
+        times = read.table("events")["time_ns"].to_numpy()
         assert (times[1:] >= times[:-1]).all()
         if "packets" in read.tables:
-            arrival = read.tables["packets"]["arrival_ns"].to_numpy()
+            arrival = read.table("packets")["arrival_ns"].to_numpy()
             assert (arrival[1:] >= arrival[:-1]).all()
     assert "\n" not in said
+
+
+def test_however_small_the_steps_the_bundle_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = scene(exchanges=40)
+    path = made.write(tmp_path / "perf.data")
+    whole = read_perf(path)
+    monkeypatch.setattr(mapped, "STEP", 13)
+    monkeypatch.setattr(mapped, "SMALL_COLUMN", 1)
+    monkeypatch.setattr(column_files, "FEW", 10)
+    parts = read_perf(path)
+    assert parts.manifest == whole.manifest
+    for name in ("packets", "events", "flows", "gaps"):
+        assert parts.table(name).to_pylist() == whole.table(name).to_pylist(), name

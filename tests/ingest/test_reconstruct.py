@@ -34,22 +34,23 @@ REQUEST, ACK, TX = PacketKind.REQUEST, PacketKind.ACK, PacketKind.TX
 def rebuilt(*points: P, device: int = SRV) -> Reconstruction:
     events = events_of(*points)
     made = reconstruct(events.columns, device, events.napis, by_gro=events.by_gro(device))
-    made.packets.validate(full=True)
+    table = made.packets.table()
+    table.validate(full=True)
     made.flows.validate(full=True)
-    assert made.packets.schema == PACKETS
+    assert table.schema == PACKETS
     assert made.flows.schema == FLOWS
     return made
 
 
 def column(made: Reconstruction, name: str, kind: PacketKind | None = None) -> list[int | None]:
-    values = made.packets[name].to_pylist()
-    kinds = made.packets["kind"].to_pylist()
+    values = made.packets.table()[name].to_pylist()
+    kinds = made.packets.table()["kind"].to_pylist()
     return [v for v, k in zip(values, kinds, strict=True) if kind is None or k == kind]
 
 
 def served(made: Reconstruction) -> list[tuple[int | None, int | None]]:
     """Of each response, which request it answers (numbered among requests) and in what time."""
-    kinds = made.packets["kind"].to_pylist()
+    kinds = made.packets.table()["kind"].to_pylist()
     number = {
         row: place for place, row in enumerate(r for r, k in enumerate(kinds) if k == REQUEST)
     }
@@ -375,7 +376,7 @@ def test_think_times_and_acks_follow_the_connections_last_response() -> None:
     arrival = column(made, "arrival_ns", REQUEST)
     assert arrival[1] is not None
     assert column(made, "think_ns", REQUEST) == [None, arrival[1] - 120, None]
-    rows = made.packets.to_pylist()
+    rows = made.packets.table().to_pylist()
     first_request = next(row for row, packet in enumerate(rows) if packet["kind"] == REQUEST)
     assert column(made, "reply_to", ACK) == [None, first_request]
     assert column(made, "flow", TX) == [0]
@@ -421,6 +422,6 @@ def test_packets_are_sorted_by_arrival() -> None:
         if rng.random() < 0.3:
             points.append(send(time))
     made = rebuilt(*points)
-    arrival = made.packets["arrival_ns"].to_numpy()
+    arrival = made.packets.table()["arrival_ns"].to_numpy()
     assert (np.diff(arrival) >= 0).all()
-    assert made.packets.num_rows == made.requests + made.acks + made.sent
+    assert len(made.packets.table()) == made.requests + made.acks + made.sent

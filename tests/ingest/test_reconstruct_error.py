@@ -14,7 +14,7 @@ from replay.ingest.reconstruct_error import (
     table_errors,
     true_arrivals,
 )
-from replay.ingest.reconstruct_events import Events, events_table
+from replay.ingest.reconstruct_events import Events, event_batches
 from tests.ingest.scenes import (
     CLI,
     CLIENT,
@@ -120,10 +120,10 @@ def test_the_lag_is_that_of_interrupts() -> None:
 def test_a_bundles_events_and_manifest_are_enough() -> None:
     events = events_of(*POINTS)
     manifest = {"devices": ["srv", "cli"], "device": "srv", "received_by": "napi_gro_receive"}
-    errors = table_errors(events_table(events.columns), manifest, "cli")
+    errors = table_errors(event_batches(events).table(), manifest, "cli")
     assert [error.group for error in errors] == ["all", "irq", "timer"]
     assert errors[1].bias == 875.5
-    lagged = table_errors(events_table(events.columns), manifest | {"irq_lag_ns": 500}, "cli")
+    lagged = table_errors(event_batches(events).table(), manifest | {"irq_lag_ns": 500}, "cli")
     assert lagged[1].bias == (0 + (10_000 + (16_002 - 10_000) // 2) - 12_000) / 2
     with pytest.raises(TraceError, match=r"'eth0' is not in this recording \(srv, cli\)"):
-        table_errors(events_table(events.columns), manifest, "eth0")
+        table_errors(event_batches(events).table(), manifest, "eth0")

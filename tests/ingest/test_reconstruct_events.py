@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from replay.ingest.reconstruct_events import events_table, table_columns
+from replay.ingest.reconstruct_events import event_batches, table_events
 from replay.ingest.reconstruct_points import NO_DEVICE, NULL, Point
 from replay.trace.schema import EVENTS, Cause, EventKind
 from tests.ingest.scenes import (
@@ -247,8 +247,8 @@ def test_napis_are_known_by_the_id_of_their_packets() -> None:
         gro(4, napi_id=0),
         poll(5, 1, napi=NAPI + 4096),
     )
-    assert column(events, EventKind.POLL, "napi") == [264, 264, 1, 1]
-    assert events.napis.tolist() == [1, 264]
+    assert column(events, EventKind.POLL, "napi") == [0, 0, 1, 1]
+    assert events.napis.tolist() == [264, 1]
 
 
 def test_of_packets_seen_twice_one_event_is_made() -> None:
@@ -298,7 +298,7 @@ def test_the_table_has_nulls_where_nothing_is_known() -> None:
         irq(31, Point.IRQ_ENTRY),
         poll(40, 1 << 40, budget=1 << 40),
     )
-    table = events_table(events.columns)
+    table = event_batches(events).table()
     table.validate(full=True)
     assert table.schema == EVENTS
     rows: list[dict[str, Any]] = table.to_pylist()
@@ -310,12 +310,13 @@ def test_the_table_has_nulls_where_nothing_is_known() -> None:
     fired = {"time_ns": 30, "cpu": 1, "kind": EventKind.TIMER, "tid": SPINNER, "napi": 264}
     assert rows[5] == none | fired
     assert rows[7]["budget"] == (1 << 31) - 1
-    again = table_columns(table)
+    again, ids = table_events(table)
+    assert ids.tolist() == [264]
     for name in ("time", "cpu", "kind", "device", "napi", "value", "budget", "cause", "duration"):
         assert np.array_equal(getattr(again, name), getattr(events.columns, name)), name
 
 
 def test_an_empty_recording_makes_no_events() -> None:
     events = events_of()
-    assert events_table(events.columns).num_rows == 0
+    assert event_batches(events).table().num_rows == 0
     assert (TIMER, events.survey.highest_tid) == (TIMER, 0)

@@ -463,7 +463,7 @@ def test_what_a_line_does_not_tell_is_null_in_the_bundle(tmp_path: Path) -> None
     )
     assert sniff(path) == "text"
     found = bundled(path)
-    events = found.tables["events"]
+    events = found.table("events")
     assert events["kind"].to_pylist() == [EventKind.RECEIVE, EventKind.IRQ, EventKind.POLL]
     for name in ("cpu", "tid", "cause", "duration_ns", "budget"):
         assert events[name].null_count == 3, name

@@ -50,14 +50,14 @@ def served(tmp_path: Path, form: list[str]) -> tuple[pa.Table, ...]:
 @pytest.mark.skipif(not shutil.which("perf"), reason="perf is not installed")
 def test_perf_data_and_its_text_make_the_same_bundle(tmp_path: Path) -> None:
     binary, said = served(tmp_path, ["--ns"])
-    assert len(binary.tables["packets"]) == 80
+    assert len(binary.table("packets")) == 80
     for name, table in binary.tables.items():
         if name == "events":  # perf prints no clock without CLOCK_DATA
             continue
         assert table.equals(said.tables[name]), name
-    events = binary.tables["events"]
+    events = binary.table("events")
     for name in events.column_names:
-        one, other = events[name].to_pylist(), said.tables["events"][name].to_pylist()
+        one, other = events[name].to_pylist(), said.table("events")[name].to_pylist()
         if name == "value":  # a timer's length needs the clock
             starts = [kind == EventKind.TIMER_START for kind in events["kind"].to_pylist()]
             one = [None if start else it for it, start in zip(one, starts, strict=True)]
@@ -71,15 +71,15 @@ def test_microseconds_make_the_same_bundle_but_for_the_digits(tmp_path: Path) ->
     binary, said = served(tmp_path, [])
     origin = binary.manifest["origin_ns"], said.manifest["origin_ns"]
     assert origin[1] == origin[0] // 1000 * 1000
-    one, other = binary.tables["events"], said.tables["events"]
+    one, other = binary.table("events"), said.table("events")
     exact = one["time_ns"].to_numpy() + origin[0]
     assert (exact // 1000 * 1000 == other["time_ns"].to_numpy() + origin[1]).all()
     for name in ("cpu", "kind", "device", "napi", "tid", "budget", "cause"):
         assert one[name].equals(other[name]), name
     for name in ("kind", "flow", "length", "payload", "tid", "reply_to"):
-        assert binary.tables["packets"][name].equals(said.tables["packets"][name]), name
+        assert binary.table("packets")[name].equals(said.table("packets")[name]), name
     arrivals = [
-        it.tables["packets"]["arrival_ns"].to_numpy() + start
+        it.table("packets")["arrival_ns"].to_numpy() + start
         for it, start in zip((binary, said), origin, strict=True)
     ]
     assert np.abs(arrivals[0] - arrivals[1]).max() < 1000
@@ -93,7 +93,7 @@ def sample(name: str) -> Path:
 
 
 def rows(name: str, kind: EventKind) -> pa.Table:
-    events = bundled(sample(f"text-excerpts/{name}.txt")).tables["events"]
+    events = bundled(sample(f"text-excerpts/{name}.txt")).table("events")
     return events.filter(compute.equal(events["kind"], int(kind)))
 
 

@@ -1,0 +1,44 @@
+"""Points as a reader finds them, block by block, and as a whole counted from the earliest one."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.ingest.column_files import ColumnFiles
+from replay.ingest.points_order import count_from_first
+from replay.ingest.reconstruct_points import Points
+
+Int64s = npt.NDArray[np.int64]
+
+
+class PointFiles:
+    """Takes points with times of the recorder's clock, as ColumnFiles takes its blocks."""
+
+    def __init__(self) -> None:
+        self._files = ColumnFiles(Points.empty(0))
+        self._base = 0  # the first point's time: most recordings begin with the earliest one
+
+    @property
+    def rows(self) -> int:
+        """How many points there are."""
+        return self._files.rows
+
+    def append(self, block: Points) -> None:
+        """Add a block, whose times are changed. Raises TraceError: disk full."""
+        if not len(block.time):
+            return
+        if not self._files.rows:
+            self._base = int(block.time[0])
+        np.subtract(block.time, self._base, out=block.time)
+        self._files.append(block)
+
+    def whole(self, runs: Int64s) -> tuple[Points, int, int]:
+        """Return all points, and the earliest and the latest time on the recorder's clock.
+
+        runs: as for `in_order`. Points' times count from the earliest on, unless they span more
+        than LONGEST.
+        """
+        points = self._files.whole()
+        first, last = count_from_first(points, runs)
+        return points, self._base + first, self._base + last
