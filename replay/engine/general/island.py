@@ -77,7 +77,6 @@ def replay_general(
 
 def _outcome(g: Any, workload: Workload, packets: Packets, queues: Any, cpus: Any) -> Outcome:
     """Gather the results of a finished replay."""
-    slots = np.concatenate([np.arange(q["slots"], q["slots"] + q["known"]) for q in queues])
     spent = {
         name: int(cpus[name].sum()) for name in ("hardirq", "softirq", "kernel", "app", "other")
     }
@@ -95,7 +94,7 @@ def _outcome(g: Any, workload: Workload, packets: Packets, queues: Any, cpus: An
         leaving_idle_ns=int(cpus["leaving_idle"].sum()),
         poll_sizes=packets.memory[g.sizes_at :][: g.sizes],
         causes=_causes(g, packets.memory) if g.causes else None,
-        times=_times(g, packets.memory, packets, workload, slots) if g.times else None,
+        times=_times(g, packets, workload, queues) if g.times else None,
         queues=tuple(parts) if len(parts) > 1 else (),
     )
 
@@ -142,16 +141,11 @@ def _causes(g: Any, memory: npt.NDArray[np.int64]) -> Causes:
     )
 
 
-def _times(
-    g: Any,
-    memory: npt.NDArray[np.int64],
-    packets: Packets,
-    workload: Workload,
-    slots: npt.NDArray[np.int64],
-) -> Times:
+def _times(g: Any, packets: Packets, workload: Workload, queues: Any) -> Times:
     """Return each packet's times in the workload's order."""
-    count = len(workload.arrival_ns)
+    count, memory = len(workload.arrival_ns), packets.memory
     arrival = np.full(count, -1, np.int64)
+    slots = np.concatenate([np.arange(q["slots"], q["slots"] + q["known"]) for q in queues])
     rows = slots if g.row_at < 0 else memory[g.row_at + slots]
     arrival[rows] = packets.when[slots]
     delivered, started, done = (
