@@ -57,6 +57,18 @@ def jit_inline(function: Function) -> Function:
     return _compile(function, **_INSIDE, forceinline=True)
 
 
+class _Cache(caching.FunctionCache):
+    """numba's cache, of functions that need nothing but their machine code.
+
+    numba fills its registries of types and functions before it loads the first one: that takes
+    three times as long as loading, and is for compiling, which sees to it as well.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+
+
 class _Part(codegen.JITCodeLibrary):
     """Code of a function that only compiled ones call: no machine code is made of it alone.
 
@@ -125,8 +137,9 @@ def _compile(function: Function, **options: Any) -> Function:
     settings.CACHE_DIR = folder or before
     try:
         compiled: Any = njit(nogil=True, cache=folder is not None, **options)(function)
-        if options.get("pipeline_class") and folder and not settings.DISABLE_JIT:
-            compiled._cache = _PartCache(function)  # type: ignore[no-untyped-call]
+        if folder and not settings.DISABLE_JIT and not options.get("_nrt", True):
+            kept = _PartCache if "pipeline_class" in options else _Cache
+            compiled._cache = kept(function)  # type: ignore[no-untyped-call]
     finally:
         settings.CACHE_DIR = before
     return cast(Function, compiled)

@@ -93,3 +93,55 @@ def test_a_line_is_added_wherever_it_lies(tmp_path: Path, interpreted: str) -> N
     numbers = list(range(24))
     numbers[15:23] = [sum(pair) for pair in zip(numbers[15:23], numbers[3:11], strict=True)]
     assert answer.stdout.split() == [str(number) for number in numbers]
+
+
+ALONE = """
+import sys
+
+import numpy as np
+
+from replay.engine.accelerate import jit, jit_in_place
+
+@jit_in_place
+def halves(numbers, by, rest):
+    for i in range(len(numbers)):
+        rest[i] = numbers[i] % by
+        numbers[i] //= by
+    return numbers[0], float(len(numbers)), True
+
+@jit
+def copied(numbers):
+    return np.concatenate((numbers, numbers))
+
+numbers, rest = np.arange(6).reshape(3, 2)[:, 1], np.zeros(3, np.int32)
+print(*halves(numbers, 2, rest), numbers.tolist(), rest.tolist())
+try:
+    halves(numbers, 0, rest)
+except ZeroDivisionError as error:
+    print(error)
+hits = sum(halves.stats.cache_hits.values())
+if sys.argv[1:]:  # to compile is possible, too
+    print(copied(numbers).tolist())
+print(hits)
+"""
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_a_function_that_allocates_nothing_is_loaded_alone(tmp_path: Path) -> None:
+    (tmp_path / "alone.py").write_text(ALONE)
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "REPLAY_CACHE": str(tmp_path / "cache"),
+    }
+
+    def run(*asked: str) -> list[str]:
+        command = [sys.executable, "alone.py", *asked]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout.splitlines()
+
+    first = ["0 3.0 True [0, 1, 2] [1, 1, 1]", "integer modulo by zero"]
+    assert run() == [*first, "0"]
+    assert run() == [*first, "1"]
+    assert run("compile") == [*first, "[0, 1, 2, 0, 1, 2]", "1"]
