@@ -53,7 +53,8 @@ def _one_direction(parties: Parties, state: Int64s) -> tuple[float, str]:
     ends, side, packets = parties.ends, parties.side, state[:, PACKETS]
     whole = (ends.protocol == TCP) & (ends.source_port != 0) & (side != ELSEWHERE)
     unanswered = (state[:, ASKS] != 0) & (packets <= _MOST_SYNS)
-    half = whole & (ends.reverse == NONE) & ~unanswered
+    edge = packets == 1  # the last packet of a connection, or its first
+    half = whole & (ends.reverse == NONE) & ~unanswered & ~edge
     total = int(packets[whole].sum())
     affects = [
         what

@@ -121,9 +121,12 @@ def decode_capture(
     busy: deque[tuple[Batch, Future[Future[None] | None]]] = deque()
     rows, most = 0, 0  # a short batch first: it loads all functions of this pass
     batch = free.pop()
+    links = np.zeros(0, dtype=np.int64)  # of the interfaces met so far
     with ThreadPoolExecutor(1) as other:
         for block, filled in capture.blocks():
-            links = np.array([it.link for it in capture.findings.interfaces] or [0], dtype=np.int64)
+            interfaces = capture.findings.interfaces
+            if len(links) < len(interfaces):
+                links = np.array([it.link for it in interfaces], dtype=np.int64)
             if rows and rows + filled > most:
                 busy.append((batch, other.submit(take, batch.part(0, rows))))
                 rows = 0
@@ -136,9 +139,15 @@ def decode_capture(
                     forget_code(COMPILER)
                     most = ROWS
                 done()
-            here = batch.part(rows, rows + filled)
             read_headers(
-                capture.window.data, block, filled, links, here.columns, here.keys, here.sequence
+                capture.window.data,
+                block,
+                filled,
+                links,
+                batch.columns,
+                batch.keys,
+                batch.sequence,
+                rows,
             )
             rows += filled
         busy.append((batch, other.submit(take, batch.part(0, rows))))

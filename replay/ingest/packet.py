@@ -32,19 +32,22 @@ def read_headers(
     columns: Columns,
     keys: Keys,
     sequence: Int64s,
+    first: int,
 ) -> None:
     """Read the headers of a block's packets into all columns but `flow`, and what flows need.
 
-    A row of `keys` whose last word is negative has no flow; `sequence` is that of TCP, else -1.
+    They become the rows from `first` on. A row of `keys` whose last word is negative has no flow;
+    `sequence` is that of TCP, else -1.
     """
     times, lengths, devices = columns.time, columns.length, columns.device
     payloads, all_marks, statuses = columns.payload, columns.marks, columns.status
     ends, tunnels = keys.ends, keys.tunnels
-    for row in range(rows):
-        start, captured, length = block[row, 1], block[row, 2], block[row, 3]
+    for i in range(rows):
+        row = first + i
+        start, captured, length = block[i, 1], block[i, 2], block[i, 3]
         end, wire_end = start + captured, start + length
         payload, marks, number, packed, vlan = -1, 0, -1, -1, -1
-        at, kind, outgoing = link_header(data, start, end, links[block[row, 4]])
+        at, kind, outgoing = link_header(data, start, end, links[block[i, 4]])
         if kind != TYPE_IPV4 and kind != TYPE_IPV6:
             at, kind, vlan = network_header(data, at, end, kind)
         if kind == TYPE_IPV4 or kind == TYPE_IPV6:  # noqa: SIM109
@@ -61,12 +64,12 @@ def read_headers(
             status = CUT if captured < length else MALFORMED
         ends[row, 4] = packed
         sequence[row] = number
-        times[row] = block[row, 0]
+        times[row] = block[i, 0]
         lengths[row] = length
         payloads[row] = min(payload, _LONGEST)
         all_marks[row] = marks | OUTGOING if outgoing else marks
         statuses[row] = status
-        devices[row] = block[row, 4]
+        devices[row] = block[i, 4]
 
 
 @jit_inline

@@ -75,7 +75,10 @@ class Guess:
         toward = asks[first:] - np.where(reverse >= 0, asks[reverse], 0)
         own = np.arange(first, first + len(keys))
         asking = np.where(toward != 0, toward > 0, (reverse < 0) | (reverse >= own))
-        there, back = np.isin(destination, self._known), np.isin(source, self._known)
+        there, back = to_port.copy(), from_port.copy()
+        ask = np.full(len(keys), True) if self._by_address else to_port == from_port
+        there[ask] = np.isin(destination[ask], self._known)
+        back[ask] = np.isin(source[ask], self._known)
         return decide((to_port, from_port), there, back, asking, by_address=self._by_address)
 
 

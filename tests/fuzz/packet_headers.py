@@ -93,7 +93,7 @@ def _read(data: bytes, start: int, captured: int, link: int, longer: int) -> tup
     """Return payload, marks, status, sequence number and the flow's key, where there is a flow."""
     _links[0] = link
     _block[0] = (0, start, captured, captured + longer, 0)
-    read_headers(np.frombuffer(data, np.uint8), _block, 1, _links, _columns, _keys, _sequence)
+    read_headers(np.frombuffer(data, np.uint8), _block, 1, _links, _columns, _keys, _sequence, 0)
     found = (_columns.payload[0], _columns.marks[0], _columns.status[0], _sequence[0])
     key = _keys.ends[0].tolist() if _keys.ends[0, 4] >= 0 else []
     levels = key[4] >> 13 & 3 if key else 0

@@ -47,7 +47,7 @@ def decoded_rows(path: Path) -> list[Decoded]:
     found = []
     for block, rows in capture.blocks():
         links = np.array([it.link for it in capture.findings.interfaces] or [0], dtype=np.int64)
-        read_headers(capture.window.data, block, rows, links, columns, keys, sequence)
+        read_headers(capture.window.data, block, rows, links, columns, keys, sequence, 0)
         ends = keys.ends[:rows].copy()
         parts = {name: column.tolist() for name, column in unpack(ends[:, 4]).items()}
         known = (ends[:, 4] >= 0).tolist()

@@ -73,6 +73,11 @@ def test_a_connection_that_nobody_accepts_is_whole(tmp_path: Path) -> None:
     assert _holes(trace) == []
 
 
+def test_a_packet_alone_is_the_edge_of_a_capture(tmp_path: Path) -> None:
+    last = [Conversation(50_000 + i).segment(i % 2 == 0, 10, END) for i in range(6)]
+    assert _holes(_bundle(tmp_path, _pcap(last))[0]) == []
+
+
 def test_the_hosts_other_traffic_is_not_asked(tmp_path: Path) -> None:
     away = Conversation(41_000, "10.7.7.7")
     away.ends = (away.ends[0], ("10.7.7.8", 9999))
