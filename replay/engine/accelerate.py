@@ -139,7 +139,7 @@ def _compile(function: Function, **options: Any) -> Function:
         compiled: Any = njit(nogil=True, cache=folder is not None, **options)(function)
         if folder and not settings.DISABLE_JIT and not options.get("_nrt", True):
             kept = _PartCache if "pipeline_class" in options else _Cache
-            compiled._cache = kept(function)  # type: ignore[no-untyped-call]
+            compiled._cache = kept(function)
     finally:
         settings.CACHE_DIR = before
     return cast(Function, compiled)
