@@ -1,9 +1,10 @@
 """The benchmark's constants, fitted to the few cells that are not scored.
 
-The server's ten to six cells, by the bounded fit of `replay.calibration.fit`: every cell is
-replayed, with the same arrivals for all constants. The clients' to three cells of fullbusy, whose
-server is replayed once: what network and clients add is put upon it. What the server's fit says of
-each cell without having seen it (linearised) tells by how much the model misses a figure.
+The server's ten to six cells, by the bounded fit of `replay.calibration.fit`, to the model made
+straight (`replay.calibration.design`): every cell is replayed, with the same arrivals for all
+constants. The clients' to three cells of fullbusy, whose server is replayed once: what network and
+clients add is put upon it. What the server's fit says of each cell without having seen it
+(linearised) tells by how much the model misses a figure.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from replay.backtest.mutilate import percentiles
 from replay.backtest.profile import MODERATED, TIMED, Profile, kind_of
 from replay.backtest.reference import LOADS, Measured
 from replay.calibration.constants import constant_of, fitted_host, warnings_of, with_constants
+from replay.calibration.design import straightened
 from replay.calibration.fit import Fit, Floats, Unknown, fit
 from replay.errors import TraceError
 from replay.host import Host
@@ -70,11 +72,9 @@ _SLOW = {
 _LATENCIES = ("avg", "p50", "p95", "p99")
 _SEED = 20_260_104
 #: Seconds of a run that are counted, and those before, where nobody says: a fit makes hundreds.
-SECONDS, WARM = 0.15, 0.1
-#: Differences span this share of what is plausible: a step that runs' scatter does not hide.
-_STEP = 0.5
-#: Steps of the fit: after them runs scatter by more than another one would gain.
-_ROUNDS = 2
+SECONDS, WARM = 0.1, 0.1
+#: The model is made straight within one deviation of what is known before, twice.
+ROUNDS = 2
 
 Place = tuple[str, str]
 
@@ -156,51 +156,48 @@ def _spread(cell: Measured, name: str) -> float:
 def _fit_server(
     bench: Bench, known: Sequence[tuple[Measured, str]], done: Callable[[str], None]
 ) -> Fit:
-    """Return the fit of the server's constants.
+    """Return the fit of the server's constants, to the model made straight around the last one.
 
-    A figure on which seeds disagree (moderation wanders) is known less: their deviation counts.
+    A figure that scatters between replays (moderation wanders) is known less by that.
     """
     cells = list(dict.fromkeys((cell.load, cell.policy) for cell, _ in known))
     runs = [(place, seed) for place in cells for seed in bench.seeds]
+    measured = np.array([cell.figures[name] for cell, name in known])
+    spread = np.array([_spread(cell, name) for cell, name in known])
+    unknowns = [_unknown(bench.host, name) for name in CONSTANTS]
+    low = np.array([unknown.low for unknown in unknowns])
+    high = np.array([unknown.high for unknown in unknowns])
+    centre = np.array([unknown.value for unknown in unknowns])
     asked = 0
 
     with ThreadPoolExecutor(min(len(runs), os.cpu_count() or 1)) as pool:
 
-        def replayed(values: Floats) -> dict[Place, list[Figures]]:
+        def model(values: Floats) -> Floats:
             nonlocal asked
             moved = replace(bench, host=with_constants(bench.host, tuple(CONSTANTS), values))
             told = pool.map(lambda it: replay_cell(moved, it[0][1], LOADS[it[0][0]], it[1]), runs)
-            found: dict[Place, list[Figures]] = {place: [] for place in cells}
+            by_place: dict[Place, list[Figures]] = {place: [] for place in cells}
             for (place, _), figures in zip(runs, told, strict=True):
-                found[place].append(figures)
+                by_place[place].append(figures)
+            found = {place: middle(figures) for place, figures in by_place.items()}
             asked += 1
             done(f"server: {asked} times")
-            return found
-
-        def model(values: Floats) -> Floats:
-            found = {place: middle(figures) for place, figures in replayed(values).items()}
             return np.array([found[cell.load, cell.policy][name] for cell, name in known])
 
-        unknowns = [_unknown(bench.host, name) for name in CONSTANTS]
-        first = replayed(np.array([unknown.value for unknown in unknowns]))
-        scatter = np.array(
-            [np.std([run[name] for run in first[cell.load, cell.policy]]) for cell, name in known]
-        )
-        return fit(
-            model,
-            np.array([cell.figures[name] for cell, name in known]),
-            np.hypot(np.array([_spread(cell, name) for cell, name in known]), scatter),
-            unknowns,
-            step=_STEP,
-            rounds=_ROUNDS,
-        )
+        for _ in range(ROUNDS):
+            step = np.array([unknown.deviation for unknown in unknowns])
+            centre = np.clip(centre, low + step, high - step)
+            straight = straightened(model, centre, step)
+            found = fit(straight, measured, np.hypot(spread, straight.scatter), unknowns)
+            centre = found.values
+    return found
 
 
 def _unknown(host: Host, name: str) -> Unknown:
-    """Return what is known before: a host's value, half of it either way, within the plausible."""
+    """Return what is known before: a host's value, a quarter either way, within the plausible."""
     _, low, high = CONSTANTS[name]
     value = min(max(float(constant_of(host, name)), low), high)
-    return Unknown(name, value, max(value / 2, high / 20), low, high)
+    return Unknown(name, value, max(value / 4, high / 40), low, high)
 
 
 def _described(host: Host, said: str) -> Host:

@@ -23,8 +23,8 @@ Flags = npt.NDArray[np.bool_]
 IDENTIFIED = 0.75
 
 #: Differences span this share of a constant's prior deviation: replays are steps, not curves.
-STEP = 0.2
-ROUNDS = 12
+_STEP = 0.2
+_ROUNDS = 12
 _ENOUGH = 1e-3  # of the sum of squares, that a round must gain
 
 
@@ -96,15 +96,11 @@ def fit(
     measured: Floats,
     spread: Floats,
     unknowns: Sequence[Unknown],
-    *,
-    step: float = STEP,
-    rounds: int = ROUNDS,
 ) -> Fit:
     """Return the constants at which `model` comes closest to `measured`.
 
-    Differences span `step` of each prior's deviation; at most `rounds` steps are made. `model`
-    takes values in the order of `unknowns` and returns figures of the shape of `measured` and
-    `spread`, the latter above 0.
+    `model` takes values in the order of `unknowns` and returns figures of the shape of `measured`
+    and `spread`, the latter above 0.
     """
     low = np.array([unknown.low for unknown in unknowns], np.float64)
     high = np.array([unknown.high for unknown in unknowns], np.float64)
@@ -121,7 +117,7 @@ def fit(
     def slopes(values: Floats, here: Floats) -> Floats:
         columns = []
         for place in range(len(values)):
-            by = step * deviation[place]
+            by = _STEP * deviation[place]
             moved = values.copy()
             moved[place] += by if values[place] + by <= high[place] else -by
             moved = np.clip(moved, low, high)
@@ -132,7 +128,7 @@ def fit(
     here, figures = residuals(values)
     damping = 1e-2
     matrix = slopes(values, here)
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         square, gradient = matrix.T @ matrix, matrix.T @ here
         before = float(here @ here)
         for _ in range(6):

@@ -32,7 +32,7 @@ def published(
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0.01, max=30.0, help="Seconds of each run that are counted: 0.4, for a fit 0.15."
+            min=0.01, max=30.0, help="Seconds of each run that are counted: 0.4, for a fit 0.1."
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Runs of each cell.")] = 3,
