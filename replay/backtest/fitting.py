@@ -64,7 +64,7 @@ LEAST_MISSED = 0.03
 #: Network and clients: deviation of what is known before, least and most.
 _CLIENT = {"base_us": (4.0, 10.0, 30.0), "jitter_us": (3.0, 1.0, 20.0)}
 _SLOW = {
-    "share": (0.3, 0.0, 1.0),
+    "share": (0.1, 0.0, 1.0),
     "extra_us": (20.0, 20.0, 150.0),
     "tail_us": (20.0, 1.0, 100.0),
     "stall_us": (4.0, 0.0, 30.0),
@@ -73,6 +73,8 @@ _LATENCIES = ("avg", "p50", "p95", "p99")
 _SEED = 20_260_104
 #: Seconds of a run that are counted, and those before, where nobody says: a fit makes hundreds.
 SECONDS, WARM = 0.1, 0.1
+#: And for the clients at least: these runs are three.
+CLIENT_SECONDS = 0.4
 #: The model is made straight within one deviation of what is known before, twice.
 ROUNDS = 2
 
@@ -223,7 +225,8 @@ def fit_clients(bench: Bench, measured: Sequence[Measured]) -> tuple[Fit, Client
     """Fit network and clients to three cells of fullbusy, on what the server takes there."""
     known = _client_figures(measured)
     loads = [LOADS[load] for load, _ in CLIENT_CELLS]
-    server = [server_latencies(bench, "fullbusy", qps, bench.seeds[0]) for qps in loads]
+    longer = replace(bench, seconds=max(bench.seconds, CLIENT_SECONDS))
+    server = [server_latencies(longer, "fullbusy", qps, bench.seeds[0]) for qps in loads]
 
     def model(values: Floats) -> Floats:
         client, told = _client(values, loads), dict[int, dict[str, float]]()
