@@ -8,6 +8,7 @@ written, functions are compiled in each process.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 from collections.abc import Callable
 from functools import cache, lru_cache
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import njit, types
-from numba.core import caching, codegen, compiler, config
+from numba.core import caching, codegen, compiler, config, event
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
@@ -67,6 +68,30 @@ class _Cache(caching.FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+
+
+class _NoCollection(event.Listener):
+    """No garbage is collected while numba compiles: it takes a tenth of the time and finds little.
+
+    What compiles is compiled under numba's lock, and what that calls within it.
+    """
+
+    def __init__(self) -> None:
+        self.depth, self.enabled = 0, False
+
+    def on_start(self, event: Any) -> None:
+        if self.depth == 0:
+            self.enabled = gc.isenabled()
+            gc.disable()
+        self.depth += 1
+
+    def on_end(self, event: Any) -> None:
+        self.depth -= 1
+        if self.depth == 0 and self.enabled:
+            gc.enable()
+
+
+event.register("numba:compile", _NoCollection())  # type: ignore[no-untyped-call]
 
 
 class _Part(codegen.JITCodeLibrary):

@@ -145,3 +145,39 @@ def test_a_function_that_allocates_nothing_is_loaded_alone(tmp_path: Path) -> No
     assert run() == [*first, "0"]
     assert run() == [*first, "1"]
     assert run("compile") == [*first, "[0, 1, 2, 0, 1, 2]", "1"]
+
+
+COLLECTED = """
+import gc
+from numba import types
+from numba.extending import intrinsic
+from replay.engine.accelerate import jit_here
+
+seen = []
+
+@intrinsic
+def look(typing, value):
+    seen.append(gc.isenabled())
+    return types.void(value), lambda *rest: None
+
+@jit_here
+def called():
+    look(1)
+
+@jit_here
+def calls():
+    called()
+    look(1.0)
+
+calls()
+print(any(seen), len(seen) > 1, gc.isenabled())
+"""
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_no_garbage_is_collected_while_a_function_is_compiled(tmp_path: Path) -> None:
+    (tmp_path / "collected.py").write_text(COLLECTED)
+    command = [sys.executable, str(tmp_path / "collected.py")]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    answer = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert answer.stdout.split() == ["False", "True", "True"]
