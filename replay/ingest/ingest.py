@@ -21,6 +21,9 @@ from replay.ingest.sniff import (
     CAPTURES,
     CTF,
     PERF,
+    RETIS,
+    TEXT,
+    TRACE_DAT,
     is_folder,
     sniff_folder,
     sniff_stream,
@@ -31,6 +34,9 @@ from replay.trace.anonymize import rewrite
 from replay.trace.bundle import Trace, bundle_writer, open_trace, write_manifest, write_table
 from replay.trace.schema import TABLES, PacketKind
 from replay.units import SECOND
+
+#: Recordings of kernel events that a capture can be joined to.
+JOINED = (PERF, TEXT, TRACE_DAT, RETIS)
 
 #: Writes all tables but the outcomes into a bundle's folder; returns the rest of what was read.
 Writer = Callable[[Path], Ingested]
@@ -102,12 +108,12 @@ def ingest(
         attached = attach is not None
         changed = attached or anonymize is not None
         pair = sorted(recorded, key=lambda it: it.kind in CAPTURES)
-        if len(pair) == 2 and pair[0].kind == PERF and pair[1].kind in CAPTURES:
+        if len(pair) == 2 and pair[0].kind in JOINED and pair[1].kind in CAPTURES:
             write = _join_writer(pair, opened, server, device, clock_offset, compress)
         elif len(recorded) != 1:
             raise TraceError(
-                f"{len(recorded)} recordings: one, or perf.data and a capture of the same minutes,"
-                " make a bundle"
+                f"{len(recorded)} recordings: one, or kernel events and a capture of the same"
+                " minutes, make a bundle"
             )
         elif clock_offset is not None:
             raise TraceError(f"{recorded[0].path}: --clock-offset needs a second source to join")

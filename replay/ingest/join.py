@@ -21,6 +21,8 @@ from replay.ingest.ingested import Ingested, source_entry
 from replay.ingest.join_packets import Seen
 from replay.ingest.rebuild import rebuild
 from replay.ingest.recording import Recording
+from replay.ingest.sniff import PERF, sniff
+from replay.ingest.stream import Stream
 from replay.trace.schema import GAPS
 from replay.units import SECOND
 
@@ -55,11 +57,27 @@ def read_joined(
     device: str | None = None,
     clock_offset: int | None = None,
 ) -> Ingested:
-    """Read a perf.data recording and a capture and join them; see `join_sources`.
+    """Read a recording of kernel events and a capture and join them; see `join_sources`.
 
     `server` is as for read_capture, `device` as for read_perf. Raises TraceError.
     """
     from replay.ingest.pcap import read_capture
+
+    kind = sniff(recording)
+    if kind != PERF:
+        from replay.ingest.recordings import read_recording as read_other
+
+        seen = read_capture(capture, server=server)
+        with Stream(recording) as stream:
+            read = join_sources(
+                read_other(stream, kind),
+                seen,
+                paths=(recording, capture),
+                device=device,
+                clock_offset=clock_offset,
+            )
+            sources = [{**stream.entry(), "format": kind}, *seen.manifest["sources"]]
+        return replace(read, manifest={"sources": sources, **read.manifest})
     from replay.ingest.perf import read_recording
     from replay.ingest.perf_files import open_perf
 
@@ -98,7 +116,7 @@ def join_sources(
     if origin is None:
         raise TraceError(f"{other}: its packets have no times: it cannot be joined")
     shift = origin - wall
-    duration = int(recording.points.time[-1]) + 1
+    duration = recording.duration
     lasts = int(capture.manifest["duration_ns"])
     if shift >= duration or shift + lasts <= 0:
         raise TraceError(

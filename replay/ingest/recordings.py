@@ -27,8 +27,14 @@ def read_kernel_events(
     device, facts, made: as for `rebuild`. Raises TraceError where it cannot be read, holds no
     tracepoint that is known, or `device` received nothing.
     """
-    read = rebuild(_reader(kind)(stream), device=device, facts=facts, made=made)
+    recording = read_recording(stream, kind)
+    read = rebuild(recording, device=device, facts=facts, made=made)
     return replace(read, manifest={"sources": [stream.entry()], **read.manifest})
+
+
+def read_recording(stream: Stream, kind: str) -> Recording:
+    """Read a recording of this kind. Raises TraceError."""
+    return _reader(kind)(stream)
 
 
 def read_ctf_folder(

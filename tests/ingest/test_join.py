@@ -1,8 +1,10 @@
-"""perf.data and a capture of the same minutes become one bundle on one clock."""
+"""Kernel events and a capture of the same minutes become one bundle on one clock."""
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from replay.trace.schema import PacketKind
 from replay.whatif import what_if
 from tests.ingest.captures import ACK, PSH, Conversation, Packet, Pcapng, pcap
 from tests.ingest.perf_builder import Scene
+from tests.ingest.perf_prints import printed
 
 WALL = 1_700_000_000 * 10**9  # at Scene.origin
 LATE = 7_000  # the capture's stamp after the recording's event
@@ -161,12 +164,38 @@ def test_the_clocks_must_be_known_and_overlap(tmp_path: Path) -> None:
         joined(tmp_path / "off", shifted)
 
 
+@pytest.mark.skipif(not shutil.which("perf"), reason="perf is not installed")
+def test_a_text_joins_as_the_recording_that_it_was_printed_of_does(tmp_path: Path) -> None:
+    pair = Pair(features={})
+    pair.scene.edit_format = printed
+    capture, perf = pair.write(tmp_path)
+    text, command = tmp_path / "perf.txt", ["perf", "script", "--ns", "-i", str(perf)]
+    printed_lines = subprocess.run(command, capture_output=True, check=True).stdout
+    text.write_bytes(printed_lines)
+    offset = f"{WALL - Scene.origin}ns"
+    with pytest.raises(TraceError, match=r"does not say how its clock .* or give --clock-offset"):
+        ingest([text, capture], tmp_path / "no.trace")
+    one, other = (
+        open_trace(
+            ingest(
+                [it, capture], tmp_path / f"{it.stem}.{it.suffix[1:]}.trace", clock_offset=offset
+            ).path
+        )
+        for it in (text, perf)
+    )
+    assert one.manifest["sources"][0]["format"] == "text"
+    assert one.manifest["joined"] == other.manifest["joined"]
+    assert one.manifest["joined"]["matched"] == 24
+    for name in ("arrival_ns", "flow", "length", "payload", "kind", "service_ns", "reply_to"):
+        assert one.packets[name].equals(other.packets[name]), name
+
+
 def test_options_and_pairs_that_cannot_be(tmp_path: Path) -> None:
     capture, perf = Pair().write(tmp_path)
     out = tmp_path / "out.trace"
     for sources, options, reason in (
         ([perf], {"clock_offset": "1s"}, "--clock-offset needs a second source"),
-        ([perf, perf], {}, "2 recordings: one, or perf.data and a capture"),
+        ([perf, perf], {}, "2 recordings: one, or kernel events and a capture"),
         ([perf, capture, capture], {}, "3 recordings"),
         ([perf, capture], {"clock_offset": "soon"}, "clock offset 'soon'"),
         ([perf, capture], {"device": "eth9"}, "device 'eth9' received nothing"),
