@@ -38,6 +38,10 @@ class Ingested:
         """Return a table, in memory. Raises KeyError where it is absent."""
         return self.large[name].table() if name in self.large else self.tables[name]
 
+    def in_memory(self) -> dict[str, pa.Table]:
+        """Return all tables, in memory."""
+        return {name: self.table(name) for name in (*self.tables, *self.large)}
+
 
 #: Is told of a large table as soon as it is made: its name, and itself.
 Made = Callable[[str, Batches], None]

@@ -46,13 +46,14 @@ def write_bundles(runs: Mapping[str, Any], raw: Path, place: Path) -> list[Path]
         manifest["recorded_events"]["per_receive"] = 2
         manifest["arrival_error"] = [
             asdict(error)
-            for error in table_errors(ingested.tables["events"], manifest, CLIENT_DEVICE)
+            for error in table_errors(ingested.table("events"), manifest, CLIENT_DEVICE)
         ]
         manifest["server"] = runs["rig"]["server"]
         manifest["recorded_by"] = "traces/record.py: perf record -a -k CLOCK_MONOTONIC"
         manifest["host"] = {**manifest["host"], "hostname": "bench", "nic": "veth, NAPI thread"}
         interrupt.obey()
         shutil.rmtree(path, ignore_errors=True)
-        write_trace(path, manifest, ingested.tables | {"outcomes": measured}, compress="zstd")
+        tables = ingested.in_memory() | {"outcomes": measured}
+        write_trace(path, manifest, tables, compress="zstd")
         written.append(path)
     return written

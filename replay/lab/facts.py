@@ -66,7 +66,7 @@ def interrupt_cost(run: Run, ingested: Ingested, probe_ns: float) -> Fact:
     The spinner sees the whole interruption; the recording what lies between the switch away from
     it and the switch back.
     """
-    events = ingested.tables["events"]
+    events = ingested.table("events")
     kind, tid, value, time, cpu = (
         events[name].cast("int64").fill_null(-1).to_numpy()
         for name in ("kind", "tid", "value", "time_ns", "cpu")
@@ -93,7 +93,7 @@ def client_share(ingested: Ingested, log: Path, probe_ns: float) -> Fact:
     The difference of the two distributions in their lowest fifth: above, the client, which shares
     its CPU with the recorder, waits for itself.
     """
-    packets = ingested.tables["packets"]
+    packets = ingested.table("packets")
     kind, time, reply = (
         packets[name].cast("int64").fill_null(-1).to_numpy()
         for name in ("kind", "arrival_ns", "reply_to")

@@ -41,7 +41,7 @@ def test_a_recording_becomes_a_bundle(tmp_path: Path) -> None:
         }
     )
     read = read_perf(made.write(tmp_path / "perf.data"), facts={"policy": "base"})
-    tables = {name: read.table(name) for name in (*read.tables, *read.large)}
+    tables = read.in_memory()
     for name, table in tables.items():
         assert table.schema == TABLES[name]
     trace = write_trace(tmp_path / "a.trace", read.manifest, tables)

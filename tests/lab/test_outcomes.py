@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from replay.ingest.batches import Batches
 from replay.ingest.ingested import Ingested
 from replay.lab.facts import client_share, interrupt_cost, recording_cost
 from replay.lab.outcomes import metrics, outcomes
@@ -45,12 +46,15 @@ def run(policy: str = "base", irqs: int = 100, idle: float = 0.6, recorded: bool
     }
 
 
+def large(rows: list[dict[str, int]], schema: pa.Schema) -> Batches:
+    """A table as read_perf() leaves it."""
+    return Batches(schema, schema.names, pa.Table.from_pylist(rows, schema).to_batches)
+
+
 def ingested(events: list[dict[str, int]], packets: list[dict[str, int]]) -> Ingested:
     return Ingested(
-        tables={
-            "events": pa.Table.from_pylist(events, EVENTS),
-            "packets": pa.Table.from_pylist(packets, PACKETS),
-        },
+        tables={},
+        large={"events": large(events, EVENTS), "packets": large(packets, PACKETS)},
         manifest={
             "duration_ns": 1_000_000_000,
             "origin_ns": 1_000,
