@@ -222,6 +222,14 @@ def _resident() -> int:
         return 0
 
 
+def not_written(error: OSError) -> TraceError:
+    """Return what to raise where a temporary file cannot be written."""
+    return TraceError(
+        f"{folder()}: cannot be written: {error.strerror or error}; set TMPDIR to a folder with"
+        " more room"
+    )
+
+
 def folder() -> str:
     """Return where temporary files go; /tmp is often in memory."""
     given = os.environ.get("TMPDIR")

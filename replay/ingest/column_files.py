@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from replay import mapped
-from replay.errors import TraceError
 
 #: Rows that are kept in memory.
 FEW = 1 << 16
@@ -70,10 +69,7 @@ class ColumnFiles(Generic[Table]):
             if self._written is not None:
                 self._written.result()
         except OSError as error:
-            raise TraceError(
-                f"{mapped.folder()}: cannot be written: {error.strerror}; set TMPDIR to a folder"
-                " with more room"
-            ) from None
+            raise mapped.not_written(error) from None
 
     def _write(self, blocks: list[Table]) -> None:
         """Write blocks behind those before. Raises OSError."""

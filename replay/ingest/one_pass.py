@@ -6,7 +6,6 @@ written (UnsettledError), the capture must be read again, in two passes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from replay.errors import TraceError
 from replay.ingest.capture_tables import packets_batch, packets_schema
 from replay.ingest.decode import BATCHES, Batch, Decoded, decode_capture
 from replay.ingest.flow_state import ASKS, NONE, PACKETS, REVERSE
@@ -25,7 +25,7 @@ from replay.ingest.records import ROWS, Capture
 from replay.ingest.rows import Rows
 from replay.ingest.server import FROM_SERVER, TO_SERVER, Server, ends_of, infer_server
 from replay.mapped import read_only
-from replay.trace.table_file import table_file
+from replay.trace.table_file import table_file, write_pieces
 
 Int64s = npt.NDArray[np.int64]
 
@@ -49,7 +49,7 @@ def write_at_once(
     UnsettledError, and OSError where there is no room.
     """
     one = _OnePass(named)
-    with ThreadPoolExecutor(1) as other, _Table(folder) as table:
+    with _Table(folder) as table, ThreadPoolExecutor(1) as other:
 
         def take(batch: Batch) -> Future[None]:
             rows, messages = one.follow(batch)
@@ -115,7 +115,10 @@ class _OnePass:
             return
         state = decoded.state[: decoded.flows]
         if self._guess is None:
-            parties = parties_of(decoded, self._named)
+            try:
+                parties = parties_of(decoded, self._named)
+            except TraceError:  # who was named comes later, or never
+                raise UnsettledError from None
             self._guess = Guess(parties.host, named=self._named)
             self._inferred = decoded.flows
             self.schema = packets_schema(not (parties.side == FROM_SERVER).any(), False)
@@ -168,4 +171,5 @@ def _renumber(path: Path, order: Int64s) -> None:
             _, values = reader.get_batch(i).column("flow").buffers()
             if values is not None:
                 found = number[np.frombuffer(values, dtype=np.int32)]
-                os.pwrite(file.fileno(), found.data, values.address - whole.address)
+                file.seek(values.address - whole.address)
+                write_pieces(file.fileno(), [found.data])

@@ -12,6 +12,7 @@ from replay.ingest.flow_state import ASKS, PACKETS, REVERSE
 from replay.ingest.flows import unpack
 from replay.ingest.server import (
     Ends,
+    Mask,
     Server,
     Sides,
     decide,
@@ -69,17 +70,27 @@ class Guess:
         )
         source, destination = _mixed(keys[:, 0:2]), _mixed(keys[:, 2:4])
         if not self._by_address:
-            new = np.concatenate([destination[to_port], source[from_port & ~to_port]])
-            self._known = np.union1d(self._known, new)
+            self._learn(np.concatenate([destination[to_port], source[from_port & ~to_port]]))
         reverse, asks = state[first:, REVERSE], state[:, ASKS]
         toward = asks[first:] - np.where(reverse >= 0, asks[reverse], 0)
         own = np.arange(first, first + len(keys))
         asking = np.where(toward != 0, toward > 0, (reverse < 0) | (reverse >= own))
         there, back = to_port.copy(), from_port.copy()
         ask = np.full(len(keys), True) if self._by_address else to_port == from_port
-        there[ask] = np.isin(destination[ask], self._known)
-        back[ask] = np.isin(source[ask], self._known)
+        there[ask] = self._knows(destination[ask])
+        back[ask] = self._knows(source[ask])
         return decide((to_port, from_port), there, back, asking, by_address=self._by_address)
+
+    def _learn(self, addresses: Int64s) -> None:
+        """Take addresses to be the server's, too: without sorting those before again."""
+        new = np.unique(addresses[~self._knows(addresses)])
+        self._known = np.insert(self._known, np.searchsorted(self._known, new), new)
+
+    def _knows(self, addresses: Int64s) -> Mask:
+        """Return which addresses are the server's."""
+        place = np.searchsorted(self._known, addresses)
+        found: Mask = np.append(self._known, 0)[place] == addresses
+        return found & (place < len(self._known))
 
 
 def _mixed(words: Int64s) -> Int64s:

@@ -13,13 +13,14 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from replay import progress
+from replay import mapped, progress
 from replay.errors import TraceError
 from replay.ingest import capture_summary as summary
 from replay.ingest.capture_holes import find_holes
@@ -39,7 +40,6 @@ from replay.ingest.sniff import sniff_stream
 from replay.ingest.spool import Spool
 from replay.ingest.stream import Stream
 from replay.ingest.window import Window
-from replay.mapped import COMPILER, forget_code
 from replay.trace.bundle import Manifest, Trace, write_table
 from replay.trace.table_file import table_file
 
@@ -58,18 +58,21 @@ def read_capture(path: str | os.PathLike[str], *, server: str | None = None) -> 
     `server` names the host whose work the trace shows: ADDRESS, PORT or ADDRESS:PORT; without it,
     the port that most connections share is taken. Times are nanoseconds since the first packet;
     of a connection's two flows, the one to the server stands first. Raises TraceError where the
-    file cannot be read or `server` is not in it; a file cut or damaged later is read up to there.
+    file cannot be read or `server` is not in it, or temporary files have no room; a file cut or
+    damaged later is read up to there.
     """
-    with Stream(path) as stream, tempfile.TemporaryDirectory(prefix="replay-") as folder:
-        read = write_capture(stream, Path(folder), server=server)
-        held = Trace(Path(folder), {})  # mapped: the files may go
-        return Ingested(
-            {name: getattr(held, name) for name in CAPTURED},
-            read.manifest,
-            read.found,
-            read.inferred,
-            read.lost,
-        )
+    place = mapped.folder()
+    try:
+        with (
+            Stream(path) as stream,
+            tempfile.TemporaryDirectory(prefix="replay-", dir=place) as folder,
+        ):
+            read = write_capture(stream, Path(folder), server=server)
+            held = Trace(Path(folder), {})  # mapped: the files may go
+            tables = {name: getattr(held, name) for name in CAPTURED}
+    except OSError as error:
+        raise mapped.not_written(error) from None
+    return replace(read, tables=tables)
 
 
 def write_capture(
@@ -175,7 +178,7 @@ def _write_packets(
             follower.follow(rows.columns, decoded.state, part)
             busy.append((messages, other.submit(write, rows, part)))
             if not done:
-                forget_code(COMPILER)
+                mapped.forget_code(mapped.COMPILER)
             done += len(part.kind)
             progress.step("writing", done, decoded.clock.packets)
         for _, before in busy:

@@ -39,6 +39,8 @@ _MAX_INTERFACES = 65_535  # the packets table's device is 16 bits wide
 #: Options: of an interface, and of its statistics.
 _NAME, _RESOLUTION, _TIME_OFFSET, _HARDWARE = 2, 9, 14, 15
 _STATISTICS_DROPS = (5, 7)  # isb_ifdrop, isb_osdrop
+#: More packets than this no interface drops; all interfaces together drop fewer than 2 ** 63.
+_MOST_DROPPED = 1 << 46
 
 
 class PcapngCapture:
@@ -182,7 +184,7 @@ class PcapngCapture:
         if interface < self._interfaces:
             counts = [options.get(code, b"") for code in _STATISTICS_DROPS]
             total = sum(self._number(count) for count in counts if len(count) == 8)
-            if total < 1 << 62:
+            if total < _MOST_DROPPED:
                 self._drops[int(self._table[interface, ROW])] = total
 
     def _options(self, at: int, end: int) -> dict[int, bytes]:

@@ -25,9 +25,10 @@ class PointFiles:
         return self._files.rows
 
     def append(self, block: Points) -> None:
-        """Add a block, whose times are changed. Raises TraceError: disk full."""
-        if not len(block.time):
-            return
+        """Add a block of at least one point; its times are changed.
+
+        Raises TraceError: disk full.
+        """
         if not self._files.rows:
             self._base = int(block.time[0])
         np.subtract(block.time, self._base, out=block.time)

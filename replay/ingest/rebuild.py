@@ -48,9 +48,9 @@ def rebuild(
         clock=recording.origin if recording.clock == CLOCK_MONOTONIC else None,
         watchdog=recording.watchdog,
     )
+    chosen, others = choose_device(events.survey, recording.devices, device)
     table = event_batches(events)
     made("events", table)
-    chosen, others = choose_device(events.survey, recording.devices, device)
     missing = find_holes(recording, events)
     rebuilt = None if chosen is None else _rebuild(recording, events, chosen, said, seen)
     tables = {"gaps": rebuild_summary.gaps(recording, events, missing)}

@@ -56,7 +56,10 @@ def sort_rows(
 
 
 def order_of(times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the places of `times` in order of time; equal ones stay as they were."""
+    """Return the places of `times` in order of time; equal ones stay as they were.
+
+    Raises TraceError where temporary files have no room.
+    """
     order = mapped.column(len(times))
     if len(times) <= mapped.STEP:
         order[:] = np.argsort(times, kind="stable")
@@ -70,9 +73,12 @@ def order_of(times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         filled += len(columns[1])
 
     rows = mapped.steps(len(times))
-    with Spool(Path(mapped.folder()), kinds) as runs:
-        pairs = ((times[part], np.arange(part.start, part.stop)) for part in rows)
-        sort_rows(pairs, runs, mapped.STEP, give)
+    pairs = ((times[part], np.arange(part.start, part.stop)) for part in rows)
+    try:
+        with Spool(Path(mapped.folder()), kinds) as runs:
+            sort_rows(pairs, runs, mapped.STEP, give)
+    except OSError as error:
+        raise mapped.not_written(error) from None
     return order
 
 

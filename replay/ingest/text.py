@@ -71,8 +71,9 @@ def read_text(stream: Source) -> Recording:
         rows = int(text_walk.walk(buffer, start, ends, dialects, line, points, found))
         said.collect(buffer, start, before, found)
         runs.append(whole.rows + _runs(points.time[:rows], last))
-        whole.append(points.part(0, rows))
-        points, written = written, points
+        if rows:  # else the block before may still be on its way
+            whole.append(points.part(0, rows))
+            points, written = written, points
         last = int(found.counts[LAST_TIME])
         mapped.make_room()
     if not whole.rows:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.ingest import decode, pcap
+from replay.errors import TraceError
+from replay.ingest import decode, one_pass, pcap
 from replay.ingest.ingested import Ingested
 from replay.ingest.window import Window
-from tests.ingest.captures import ACK, PSH, SYN, Conversation, Packet, ethernet, ip, tcp
+from replay.trace.schema import PacketKind
+from tests.ingest.captures import ACK, PSH, SYN, Conversation, Packet, ethernet, ip, tcp, udp
 from tests.ingest.captures import pcap as pcap_file
 
 START = 1_700_000_000 * 10**9
@@ -47,14 +51,19 @@ def small_batches(patch: pytest.MonkeyPatch) -> list[int]:
     return made
 
 
-def same_either_way(folder: Path, frames: list[bytes], times: list[int] | None = None) -> Ingested:
+def same_either_way(
+    folder: Path,
+    frames: list[bytes],
+    times: list[int] | None = None,
+    server: str | None = None,
+) -> Ingested:
     """Read frames as a file, and as a stream that cannot be rewound; return what both say."""
     times = list(range(len(frames))) if times is None else times
     packets = [Packet(START + time, frame) for time, frame in zip(times, frames, strict=True)]
     plain, packed = folder / "talk.pcap", folder / "talk.pcap.gz"
     plain.write_bytes(pcap_file(packets))
     packed.write_bytes(gzip.compress(plain.read_bytes(), 1))
-    one, two = pcap.read_capture(plain), pcap.read_capture(packed)
+    one, two = (pcap.read_capture(it, server=server) for it in (plain, packed))
     assert one.tables == two.tables
     assert (one.found, one.inferred, one.lost) == (two.found, two.inferred, two.lost)
     different = {"sources"}
@@ -144,6 +153,91 @@ def test_two_passes_where_the_first_answer_comes_late(tmp_path: Path, passes: li
     frames = [talk.segment(True, 20, END) for _ in range(30)]
     same_either_way(tmp_path, [*frames, talk.segment(False, 20, END)])
     assert passes == [2, 2]
+
+
+def test_a_server_that_is_named_may_come_later(tmp_path: Path, passes: list[int]) -> None:
+    late = [
+        ethernet(ip("10.0.1.2", "10.0.1.1", 6, tcp(40_000 + i, 9090, b"x", flags=END)))
+        for i in range(3)
+    ]
+    for server in ("10.0.1.1", "9090", "10.0.1.1:9090"):
+        read = same_either_way(tmp_path, exchanges(20) + late, server=server)
+        assert read.manifest["server"]["addresses"] == ["10.0.1.1"]
+        assert read.tables["packets"]["kind"].to_pylist()[-3:] == [PacketKind.REQUEST] * 3
+    assert passes == [2, 2] * 3
+    with pytest.raises(TraceError, match=r"server 10\.0\.9\.9: no packet goes to it"):
+        same_either_way(tmp_path, exchanges(20), server="10.0.9.9")
+
+
+def test_a_server_that_is_named_is_known_at_once(tmp_path: Path, passes: list[int]) -> None:
+    same_either_way(tmp_path, exchanges(20), server="10.0.0.1")
+    assert passes == [1, 2]
+
+
+def test_servers_of_one_port_may_have_many_addresses(tmp_path: Path, passes: list[int]) -> None:
+    frames = []
+    for i in range(60):  # each asks, or answers, twice; addresses come in no order
+        ends = "10.0.0.2", f"10.0.{i * 7 % 60}.1"
+        ask = ethernet(ip(*ends, 17, udp(50_000 + i, 53, b"x")))
+        answer = ethernet(ip(*reversed(ends), 17, udp(53, 50_000 + i, b"y")))
+        frames += [ask, answer, ask]
+    read = same_either_way(tmp_path, frames)
+    assert passes == [1, 2]
+    assert len(read.tables["packets"]) == 180
+    assert any("60" in line or "57 more" in line for line in read.inferred)
+
+
+def test_the_table_is_closed_when_all_batches_are_written(
+    tmp_path: Path, passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, late = [], []
+    write, leave = one_pass._Table.write, one_pass._Table.__exit__
+
+    def slow(table: Any, batch: Any) -> None:
+        time.sleep(0.01)
+        late.extend(closed)
+        write(table, batch)
+
+    def close(table: Any, *problem: Any) -> None:
+        closed.append("closed")
+        leave(table, *problem)
+
+    monkeypatch.setattr(one_pass._Table, "write", slow)
+    monkeypatch.setattr(one_pass._Table, "__exit__", close)
+    talk = Conversation(60_000)
+    frames = [talk.segment(True, 100), *exchanges(8), talk.segment(False, 10, END), *exchanges(20)]
+    path = tmp_path / "talk.pcap"
+    path.write_bytes(pcap_file([Packet(START + i, frame) for i, frame in enumerate(frames)]))
+    pcap.read_capture(path)
+    assert passes == [2]
+    assert (closed, late) == (["closed"], [])
+
+
+def test_a_disk_may_take_new_numbers_in_parts(
+    tmp_path: Path, passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def part(file: int, pieces: Any) -> int:
+        return os.write(file, b"".join(pieces)[:5])
+
+    def part_at(file: int, data: Any, place: int) -> int:
+        os.lseek(file, place, os.SEEK_SET)
+        return part(file, [data])
+
+    monkeypatch.setattr(os, "writev", part)
+    monkeypatch.setattr(os, "pwrite", part_at)
+    read = same_either_way(tmp_path, exchanges(40)[1:])
+    assert passes == [1, 2]
+    assert read.tables["packets"]["flow"].to_pylist()[:3] == [1, 0, 2]
+
+
+def test_temporary_files_without_room_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "talk.pcap"
+    path.write_bytes(pcap_file([Packet(START, frame) for frame in exchanges(1)]))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    with pytest.raises(TraceError, match=r"missing: cannot be written: No such .*; set TMPDIR"):
+        pcap.read_capture(path)
 
 
 def test_a_file_that_is_cut_is_told_of_once(tmp_path: Path, passes: list[int]) -> None:

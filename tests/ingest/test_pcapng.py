@@ -200,6 +200,16 @@ def test_drop_counts_that_cannot_be_are_left(tmp_path: Path) -> None:
     assert _read(tmp_path, file).manifest["losses"]["dropped"] == 0
 
 
+def test_drop_counts_fit_together(tmp_path: Path) -> None:
+    file = Pcapng()
+    for number in range(3):
+        file.interface()
+        statistics = struct.pack("<III", number, 0, 0)
+        file.block(5, statistics + file.options({5: struct.pack("<Q", (1 << 62) - 1)}))
+    file.packet(US, FRAME)
+    assert _read(tmp_path, file).manifest["losses"]["dropped"] == 0
+
+
 def test_interfaces_are_numbered_in_16_bits(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(pcapng, "_MAX_INTERFACES", 3)
     file = Pcapng()

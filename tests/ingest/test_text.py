@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import IO
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.errors import TraceError
-from replay.ingest import text
+from replay.ingest import column_files, text
 from replay.ingest.ingested import Ingested
 from replay.ingest.reconstruct_points import NO_CPU, NO_DEVICE, NO_TID, NULL, Point, detail
 from replay.ingest.recording import Recording
@@ -443,6 +445,25 @@ def test_whatever_stands_between_them_all_good_lines_are_read(
         found.threads,
         found.left_out,
     )
+
+
+def test_a_block_that_is_written_is_not_filled_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = column_files._write
+
+    def slow(file: IO[bytes], data: memoryview) -> None:
+        time.sleep(0.005)
+        write(file, data)
+
+    known = [GOOD.format(it, it).encode() for it in range(3)]
+    silence = [b"nothing that is known " + bytes(500).replace(b"\0", b"x")]
+    data = b"\n".join([*known, *silence, *known, *silence, *known, b""])
+    whole = read_bytes(data)
+    monkeypatch.setattr(text, "_CHUNK", 250)
+    monkeypatch.setattr(text, "_LONGEST_LINE", 250)
+    monkeypatch.setattr(column_files, "FEW", 0)
+    monkeypatch.setattr(column_files, "_write", slow)
+    for one, other in zip(whole.points, read_bytes(data).points, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_lines_out_of_order_are_merged() -> None:
