@@ -188,14 +188,20 @@ def _cache_folder(hooks: str) -> str | None:
     return str(folder) if os.access(folder, os.W_OK) else None
 
 
+def compiled_sources() -> list[Path]:
+    """Return the files that hold compiled functions, and those whose numbers are frozen in them."""
+    package = Path(__file__).parent.parent
+    numbers = [package / "units.py", package / "trace" / "schema.py"]
+    rooms = (package / room for room in ("engine", "ingest", "layout"))
+    return numbers + [source for room in rooms for source in sorted(room.glob("**/*.py"))]
+
+
 def _sources_hash(hooks: str) -> str:
     """Return a hash of all that decides the machine code: sources, hooks, numba, bounds checks."""
-    package = Path(__file__).parent.parent
     state = blake2b(digest_size=10)
     state.update(f"{numba.__version__} {settings.BOUNDSCHECK}".encode())
-    for room in ("engine", "ingest", "layout"):
-        for source in sorted((package / room).glob("**/*.py")):
-            state.update(source.read_bytes())
+    for source in compiled_sources():
+        state.update(source.read_bytes())
     if hooks and os.path.isfile(hooks):  # where it is not, replay.engine.hooks says so
         state.update(Path(hooks).read_bytes())
     return state.hexdigest()

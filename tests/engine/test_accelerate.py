@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
 import subprocess
 import sys
+from enum import Enum
 from pathlib import Path
 
 import pytest
+
+from replay.engine.accelerate import compiled_sources
 
 PARTS = """
 from replay.engine.accelerate import jit, jit_inline, jit_inside
@@ -181,3 +186,17 @@ def test_no_garbage_is_collected_while_a_function_is_compiled(tmp_path: Path) ->
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     answer = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     assert answer.stdout.split() == ["False", "True", "True"]
+
+
+def test_a_change_of_any_number_that_is_compiled_in_is_noticed() -> None:
+    """The cache holds machine code with the numbers that other files name."""
+    hashed = {str(path) for path in compiled_sources()}
+    for path in compiled_sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ImportFrom) or not str(node.module).startswith("replay."):
+                continue
+            source = importlib.import_module(str(node.module))
+            for name in (alias.name for alias in node.names):
+                value = getattr(source, name, None)
+                number = type(value) is int or (isinstance(value, type) and issubclass(value, Enum))
+                assert not number or str(source.__file__) in hashed, (path, name)

@@ -45,7 +45,7 @@ def look_ahead(g: Any, queues: Any, topology: Topology) -> None:
     steps = (g.irq, g.timer, g.poll, g.packet, g.wake)  # of no length: an instant's order matters
     may = bool(
         g.plain
-        and not (g.busy or g.hooked or g.cstates or g.extra_irq or g.looks_again)
+        and not (g.busy or g.cstates or g.extra_irq or g.looks_again)
         and not (g.background and g.background_period)
         and g.epoll_timeout < 0
         and min(steps) > 0
@@ -53,6 +53,7 @@ def look_ahead(g: Any, queues: Any, topology: Topology) -> None:
         and len(set(workers)) == len(workers)
         and cpus * len(workers) <= _MOST_PAIRS
         and (queues["plain"] == 1).all()
+        and (queues["hooked"] == 0).all()
         and (queues["thread"] == NOTHING).all()
         and (queues["adaptive"] == FIXED).all()
     )

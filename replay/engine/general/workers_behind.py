@@ -39,8 +39,7 @@ def follow(g: Any, cpu: int, until: int) -> None:
                     break
             now, span = _work(g, c, t, cpu, now, span, until)
         _hear(g, c, t, cpu, until)
-        # woken, and has not run since
-        c.need_resched = t.fresh = int(c.running != NOTHING and t.pc == ASLEEP and t.left == 0)
+        c.need_resched = t.fresh = 0  # whoever was woken has run since
     if c.running == NOTHING:
         while memory[at(span)] < until:
             now, span = _rest(g, c, memory, now, span)

@@ -18,7 +18,7 @@ from replay.host.model import ZERO_COST
 from replay.policy import Policy
 from tests.engine.general.cases import BASE, DEFER, SUSPEND, padded
 from tests.naive import replay_naively
-from tests.strategies import durations, policies, topologies, wide_hosts, wide_workloads
+from tests.strategies import durations, topologies, wide_hosts, wide_policies, wide_workloads
 
 #: Two CPUs, each with two queues and a worker that is sent requests from all four.
 SHARED = Topology((0, 1, 0, 1), (0, 0, 0, 0), (0, 1), (0, 1), (-1, -1))
@@ -31,27 +31,28 @@ HOST = replace(
 
 
 def assert_same_without_times(
-    workload: Workload, policy: Policy, host: Host, topology: Topology
+    workload: Workload, policies: list[Policy], host: Host, topology: Topology
 ) -> Outcome:
     """Only without times and causes do softirqs go ahead."""
-    fast = replay_general(workload, [policy], host, topology, times=False, causes=False)
-    slow = replay_naively(workload, policy, host, topology)
+    fast = replay_general(workload, policies, host, topology, times=False, causes=False)
+    slow = replay_naively(workload, policies, host, topology)
     for field in dataclasses.fields(Outcome):
         if field.name not in ("times", "causes", "poll_sizes", "queues"):
             assert getattr(fast, field.name) == getattr(slow, field.name), field.name
     assert padded(fast.poll_sizes) == padded(slow.poll_sizes)
-    kept = replay_general(workload, [policy], host, topology, times=True, causes=False)
+    kept = replay_general(workload, policies, host, topology, times=True, causes=False)
     for one, other in zip(fast.queues, kept.queues, strict=True):
         assert (one.latency, one.polls, one.dropped) == (other.latency, other.polls, other.dropped)
     return fast
 
 
 @st.composite
-def islands(draw: st.DrawFn) -> tuple[Workload, Policy, Host, Topology]:
+def islands(draw: st.DrawFn) -> tuple[Workload, list[Policy], Host, Topology]:
     """Return islands whose softirqs depend on no thread, but where polls and rings are full."""
     topology = draw(topologies())
     cpus = len(topology.cpu_domain)
-    topology = replace(topology, worker_cpu=tuple(draw(st.permutations(range(cpus)))))
+    workers = draw(st.permutations(range(cpus)))[: draw(st.integers(1, cpus))]
+    topology = replace(topology, worker_cpu=tuple(workers))
     steps = {
         name: 1 + draw(durations)
         for name in ("irq_ns", "timer_ns", "poll_ns", "packet_ns", "wake_ns")
@@ -63,14 +64,23 @@ def islands(draw: st.DrawFn) -> tuple[Workload, Policy, Host, Topology]:
         **{"repost_every": 1, "cstates": (), "background_ns": 0},
         **steps,
     )
-    policy = replace(draw(policies()), busy_poll_usecs=0, epoll_timeout_ns=-1, threaded=False)
+    found = [
+        replace(
+            draw(wide_policies()),
+            **{"busy_poll_usecs": 0, "busy_read_usecs": 0, "prefer_busy_poll": False},
+            **{"epoll_timeout_ns": -1, "threaded": False},
+        )
+        for _ in range(2)
+    ]
     workload = replace(draw(wide_workloads(topology)), parent=None, think_ns=None, scheduled=False)
-    return workload, policy, host, topology
+    return workload, found, host, topology
 
 
 @settings(max_examples=200, deadline=None)
 @given(islands())
-def test_islands_equal_the_reference(island: tuple[Workload, Policy, Host, Topology]) -> None:
+def test_islands_equal_the_reference(
+    island: tuple[Workload, list[Policy], Host, Topology],
+) -> None:
     assert_same_without_times(*island)
 
 
@@ -104,7 +114,7 @@ def ahead(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize("policy", [BASE, DEFER])
 def test_most_of_a_trace_is_replayed_ahead(policy: Policy, ahead: list[int]) -> None:
     workload = poisson(3_000, 2_000)
-    without = assert_same_without_times(workload, policy, HOST, SHARED)
+    without = assert_same_without_times(workload, [policy], HOST, SHARED)
     assert without.squeezes == without.dropped == 0
     assert sum(ahead) > 0.99 * workload.duration_ns
 
@@ -120,7 +130,7 @@ def test_what_is_unusual_is_replayed_otherwise(ahead: list[int]) -> None:
         for name in ("service_ns", "queue", "worker")
     }
     workload = Workload(arrival_ns=arrival, duration_ns=int(arrival[-1]) + 5_000, **columns)
-    without = assert_same_without_times(workload, BASE, replace(HOST, ring=64), SHARED)
+    without = assert_same_without_times(workload, [BASE], replace(HOST, ring=64), SHARED)
     assert without.dropped > 0
     assert without.poll_sizes[64] > 0
     assert 0.5 * workload.duration_ns < sum(ahead) < 0.99 * workload.duration_ns
@@ -128,8 +138,17 @@ def test_what_is_unusual_is_replayed_otherwise(ahead: list[int]) -> None:
 
 @pytest.mark.parametrize("changed", [{"wake_ns": 0}, {"cstates": ((1, 1),)}, {"threaded": True}])
 def test_hosts_whose_softirqs_wait_for_threads(changed: dict[str, int], ahead: list[int]) -> None:
-    assert_same_without_times(poisson(100, 2_000), BASE, replace(HOST, **changed), SHARED)
+    assert_same_without_times(poisson(100, 2_000), [BASE], replace(HOST, **changed), SHARED)
     assert ahead == []
+
+
+def test_hooks_of_any_nic_decide_after_polls(ahead: list[int]) -> None:
+    """They may arm another timer than the policy."""
+    two = replace(SHARED, queue_device=(0, 0, 1, 1))
+    for hooked in (True, False):
+        policies = [DEFER, replace(DEFER, hooked=hooked)]
+        replay_general(poisson(100, 2_000), policies, HOST, two, times=False, causes=False)
+        assert (ahead == []) == hooked
 
 
 def test_whoever_polls_busily_changes_what_softirqs_do(ahead: list[int]) -> None:
