@@ -1,4 +1,4 @@
-"""Writing a file completely or not at all."""
+"""Writing a file completely or not at all, and knowing early that it can be."""
 
 from __future__ import annotations
 
@@ -40,3 +40,15 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` to `path`, as `whole_file` does."""
     with whole_file(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def require_place(path: str | os.PathLike[str]) -> None:
+    """Raise ReplayError where no file can be written at `path`: before long work for it is done."""
+    place = Path(path)
+    if place.is_dir():
+        raise ReplayError(f"{path}: is a folder")
+    if not place.absolute().parent.is_dir():
+        raise ReplayError(f"{path}: there is no folder {place.parent}")
+    replaced = place.is_file() or not place.exists()
+    if not os.access(place.absolute().parent if replaced else place, os.W_OK):
+        raise ReplayError(f"{path}: cannot be written: Permission denied")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from replay.errors import ReplayError
-from replay.files import write_whole
+from replay.files import require_place, write_whole
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -38,3 +38,22 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
     assert os.read(reader, 10) == b"text"
     os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_a_place_where_nothing_can_be_written_is_known_before(tmp_path: Path) -> None:
+    require_place(tmp_path / "page")
+    require_place("/dev/full")
+    assert not list(tmp_path.iterdir())
+    for place, says in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "none" / "page", "there is no folder"),
+    ):
+        with pytest.raises(ReplayError, match=says):
+            require_place(place)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(ReplayError, match="Permission denied"):
+        require_place(tmp_path / "page")

@@ -43,7 +43,7 @@ NEVER_PAUSES = Pauses((0.0,), (0.0,), np.zeros(0, np.int64))
 
 
 def pauses_of(runs: Iterable[Mapping[str, Any]]) -> Pauses:
-    """Return the pauses of counted runs, those under one policy and load together."""
+    """Return the pauses of counted runs, those under one policy and load together; none of none."""
     by_cell: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
     lengths: list[int] = []
     for run in runs:
@@ -53,6 +53,8 @@ def pauses_of(runs: Iterable[Mapping[str, Any]]) -> Pauses:
         busy = 100.0 * (1 - run["spinner"]["idle_ns"] / window_ns)
         cell = run["policy"]["name"], run["load"]["rate"]
         by_cell[cell].append((busy, len(seen) * SECOND / window_ns))
+    if not by_cell:
+        return NEVER_PAUSES
     points = sorted((fmean(b for b, _ in it), fmean(r for _, r in it)) for it in by_cell.values())
     busy_, per_s = zip(*points, strict=True)
     return Pauses(busy_, per_s, np.sort(np.array(lengths, np.int64)))

@@ -73,9 +73,7 @@ class BenchModel:
         random = np.random.default_rng([SEED, run])
         services = self._services_on(host)
         rate = cell.offered_per_s * len(services) / np.count_nonzero(services >= 0)
-        enough = int(rate * self._duration / SECOND + 10 * np.sqrt(rate) + 10)
-        intended = np.cumsum(random.standard_exponential(enough) * SECOND / rate).astype(np.int64)
-        intended = intended[intended < self._duration]
+        intended = due(rate, self._duration, random)
         service = np.resize(np.roll(services, -int(random.integers(len(services)))), len(intended))
         figure = cell.figures.get("cpu_busy")
         if figure is None:
@@ -87,7 +85,10 @@ class BenchModel:
         return self._replay(cell, host, intended, service, pauses)
 
     def with_jitter_of(self, cell: Cell, host: Host) -> BenchModel:
-        """Return the model whose p95 of `cell` lies as far above its p50 as was measured."""
+        """Return the model whose p95 of `cell` lies as far above its p50 as was measured.
+
+        It is this one where a run has too few requests to tell.
+        """
         wanted = cell.figures["latency_p95"].median - cell.figures["latency_p50"].median
         low, high = 0.0, MOST_JITTER_NS
         while high - low > 100:
@@ -95,8 +96,8 @@ class BenchModel:
             model = BenchModel(self._trace, self._pauses, self._duration / SECOND, middle)
             told = model.row(cell, host).latency_us
             p95, p50 = told["p95"], told["p50"]
-            assert p95 is not None
-            assert p50 is not None
+            if p95 is None or p50 is None:
+                return self
             low, high = (middle, high) if p95 - p50 < wanted else (low, middle)
         return BenchModel(self._trace, self._pauses, self._duration / SECOND, low)
 
@@ -155,6 +156,17 @@ class BenchModel:
         )
         latency = Histogram.of(received - intended[answered])
         return replace(row, latency_us=latencies(latency, 0))
+
+
+def due(rate: float, duration_ns: int, random: np.random.Generator) -> Int64s:
+    """Return when requests fall due within `duration_ns`, `rate` a second, as Poisson has it."""
+    found = np.zeros(1)
+    while found[-1] < duration_ns:
+        enough = int((duration_ns - found[-1]) * rate / SECOND + 10 * np.sqrt(rate) + 10)
+        gaps = random.standard_exponential(enough) * SECOND / rate
+        found = np.append(found, found[-1] + np.cumsum(gaps))
+    instants: Int64s = found[1:].astype(np.int64)
+    return instants[instants < duration_ns]
 
 
 def _medians(found: list[dict[str, float | None]]) -> dict[str, float | None]:

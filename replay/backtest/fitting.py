@@ -2,9 +2,9 @@
 
 The server's ten to six cells, by the bounded fit of `replay.calibration.fit`, to the model made
 straight (`replay.calibration.design`): every cell is replayed, with the same arrivals for all
-constants. The clients' to three cells of fullbusy, whose server is replayed once: what network and
-clients add is put upon it. What the server's fit says of each cell without having seen it
-(linearised) tells by how much the model misses a figure.
+constants. Before and after, the clients are fitted (`replay.backtest.fitting_clients`). What the
+server's fit says of each cell without having seen it (linearised) tells by how much the model
+misses a figure.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from math import log, sqrt
 
 import numpy as np
 
-from replay.backtest.cell import FIGURES, Bench, Figures, middle, replay_cell, server_latencies
-from replay.backtest.client import HOSTS, Client, SlowHost
-from replay.backtest.mutilate import percentiles
+from replay.backtest.cell import FIGURES, Bench, Figures, middle, replay_cell
+from replay.backtest.fitted_figures import SERVER_CELLS, Known, Place, server_figures, spread_of
+from replay.backtest.fitting_clients import fit_clients
 from replay.backtest.profile import MODERATED, TIMED, Profile, kind_of
 from replay.backtest.reference import LOADS, Measured
 from replay.calibration.constants import constant_of, fitted_host, warnings_of, with_constants
@@ -28,13 +28,6 @@ from replay.calibration.design import straightened
 from replay.calibration.fit import Fit, Floats, Unknown, fit
 from replay.errors import TraceError
 from replay.host import Host
-
-#: The cells that the server's constants are fitted to, and the clients'.
-SERVER_CELLS = (
-    *(("200K", "base"), ("600K", "base"), ("MAX", "base")),
-    *(("400K", "defer50"), ("600K", "fullbusy"), ("600K", "suspend20")),
-)
-CLIENT_CELLS = (("200K", "fullbusy"), ("600K", "fullbusy"), ("1000K", "fullbusy"))
 
 #: The server's constants: what each is, and the least and the most that is plausible, ns.
 CONSTANTS: dict[str, tuple[str, int, int]] = {
@@ -50,35 +43,13 @@ CONSTANTS: dict[str, tuple[str, int, int]] = {
     "program_ns": ("kworkers of one moderation change", 5_000, 200_000),
 }
 
-#: The least deviation of a figure, as a share of it: what no constant can mend. No percentile of a
-#: histogram of bins 10 % wide, nor CPU that a tick samples, is known better than this.
-FLOORS = {
-    **{"qps": 0.02, "avg": 0.03, "p50": 0.03, "p95": 0.05, "p99": 0.1},
-    **{"cpu": 0.03, "kcycles": 0.03, "irqs": 0.05, "polls": 0.05, "epolls": 0.05},
-}
-#: And what there is less of a query is not worth a look.
-_LEAST = {"polls": 0.01, "epolls": 0.01}
 #: The model misses every figure by this factor at least: what two weeks apart the same bench does.
 LEAST_MISSED = 0.03
 
-#: Network and clients: deviation of what is known before, least and most.
-_CLIENT = {"base_us": (4.0, 10.0, 30.0), "jitter_us": (3.0, 1.0, 20.0)}
-_SLOW = {
-    "share": (0.1, 0.0, 1.0),
-    "extra_us": (20.0, 20.0, 150.0),
-    "tail_us": (20.0, 1.0, 100.0),
-    "stall_us": (4.0, 0.0, 30.0),
-}
-_LATENCIES = ("avg", "p50", "p95", "p99")
-_SEED = 20_260_104
 #: Seconds of a run that are counted, and those before, where nobody says: a fit makes hundreds.
 SECONDS, WARM = 0.1, 0.1
-#: And for the clients at least: these runs are three.
-CLIENT_SECONDS = 0.4
 #: The model is made straight within one deviation of what is known before, twice.
 ROUNDS = 2
-
-Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -104,8 +75,7 @@ def fit_bench(
     `measured` are all cells, `source` is where they are from. Raises TraceError where one that is
     needed is missing, or the figures are fewer than the constants.
     """
-    cells = _cells(measured, SERVER_CELLS)
-    known = [(cell, name) for cell in cells for name in _fitted_figures(cell)]
+    known = server_figures(measured)
     if len(known) < len(CONSTANTS):
         raise TraceError(
             f"{source}: {len(CONSTANTS)} constants need as many figures, it has {len(known)}"
@@ -113,7 +83,7 @@ def fit_bench(
     bench = replace(bench, client=fit_clients(bench, measured)[1])
     done("clients")
     found = _fit_server(bench, known, done)
-    said = f"fitted to {len(cells)} cells of {source} on {date.today().isoformat()}"
+    said = f"fitted to {len(SERVER_CELLS)} cells of {source} on {date.today().isoformat()}"
     host = _described(fitted_host(bench.host, found), said)
     clients, client = fit_clients(replace(bench, host=host), measured)
     held_out = _held_out(found, known)
@@ -128,36 +98,7 @@ def fit_bench(
     return FittedBench(host, profile, found, clients, errors, warnings)
 
 
-def _cells(measured: Sequence[Measured], places: Sequence[Place]) -> list[Measured]:
-    """Return these cells. Raises TraceError where one was not measured."""
-    by_place = {(cell.load, cell.policy): cell for cell in measured}
-    for load, policy in places:
-        if (load, policy) not in by_place:
-            raise TraceError(f"{policy} at {load} was not measured: the fit needs it")
-    return [by_place[place] for place in places]
-
-
-def _fitted_figures(cell: Measured) -> list[str]:
-    """Return the figures that are fitted; those that the load or a full CPU settle are none."""
-    settled = {"qps"} if LOADS[cell.load] else {"avg", "p50", "p95", "p99"}
-    return [
-        name
-        for name in FIGURES
-        if name not in settled
-        and cell.figures.get(name, 0.0) > _LEAST.get(name, 0.0)
-        and not (name == "cpu" and cell.figures[name] > 99)
-    ]
-
-
-def _spread(cell: Measured, name: str) -> float:
-    """Return one deviation of a figure: its floor, or the runs' spread where that is wider."""
-    seen = cell.spread.get(name, 0.0)
-    return max(FLOORS[name], seen if np.isfinite(seen) else 0.0) * cell.figures[name]
-
-
-def _fit_server(
-    bench: Bench, known: Sequence[tuple[Measured, str]], done: Callable[[str], None]
-) -> Fit:
+def _fit_server(bench: Bench, known: Known, done: Callable[[str], None]) -> Fit:
     """Return the fit of the server's constants, to the model made straight around the last one.
 
     A figure that scatters between replays (moderation wanders) is known less by that.
@@ -165,7 +106,7 @@ def _fit_server(
     cells = list(dict.fromkeys((cell.load, cell.policy) for cell, _ in known))
     runs = [(place, seed) for place in cells for seed in bench.seeds]
     measured = np.array([cell.figures[name] for cell, name in known])
-    spread = np.array([_spread(cell, name) for cell, name in known])
+    spread = np.array([spread_of(cell, name) for cell, name in known])
     unknowns = [_unknown(bench.host, name) for name in CONSTANTS]
     low = np.array([unknown.low for unknown in unknowns])
     high = np.array([unknown.high for unknown in unknowns])
@@ -212,67 +153,7 @@ def _described(host: Host, said: str) -> Host:
     return replace(host, costs=costs, about=f"{before}; {said}" if before else said)
 
 
-def _client_figures(measured: Sequence[Measured]) -> list[tuple[Measured, str]]:
-    return [
-        (cell, name)
-        for cell in _cells(measured, CLIENT_CELLS)
-        for name in _LATENCIES
-        if name in cell.figures
-    ]
-
-
-def fit_clients(bench: Bench, measured: Sequence[Measured]) -> tuple[Fit, Client]:
-    """Fit network and clients to three cells of fullbusy, on what the server takes there."""
-    known = _client_figures(measured)
-    loads = [LOADS[load] for load, _ in CLIENT_CELLS]
-    longer = replace(bench, seconds=max(bench.seconds, CLIENT_SECONDS))
-    server = [server_latencies(longer, "fullbusy", qps, bench.seeds[0]) for qps in loads]
-
-    def model(values: Floats) -> Floats:
-        client, told = _client(values, loads), dict[int, dict[str, float]]()
-        for qps, latency in zip(loads, server, strict=True):
-            random = np.random.default_rng(_SEED)  # the same draws for all constants
-            host = random.integers(0, HOSTS, len(latency))
-            whole = latency + client.times(random, host, qps) / 1e3
-            figures = (float(whole.mean()), *percentiles(whole, (0.5, 0.95, 0.99)))
-            told[qps] = dict(zip(_LATENCIES, figures, strict=True))
-        return np.array([told[LOADS[cell.load]][name] for cell, name in known])
-
-    found = fit(
-        model,
-        np.array([cell.figures[name] for cell, name in known]),
-        np.array([_spread(cell, name) / 3 for cell, name in known]),
-        _client_unknowns(bench.client, loads),
-    )
-    return found, _client(found.values, loads)
-
-
-def _client_unknowns(client: Client, loads: Sequence[int]) -> list[Unknown]:
-    """Return what is known before of network and clients, in the order of `_client`."""
-    found = [Unknown(name, getattr(client, name), *_CLIENT[name]) for name in _CLIENT]
-    for qps in loads:
-        slow = client.slow_host(qps)
-        found += [
-            Unknown(f"{name} at {qps // 1000}K", getattr(slow, name), *_SLOW[name])
-            for name in _SLOW
-        ]
-    return found
-
-
-def _client(values: Floats, loads: Sequence[int]) -> Client:
-    """Return the clients that these constants make."""
-    numbers = [float(value) for value in values]
-    first, each = len(_CLIENT), len(_SLOW)
-    slow = {
-        qps: SlowHost(**dict(zip(_SLOW, numbers[first + each * place :], strict=False)))
-        for place, qps in enumerate(loads)
-    }
-    return Client(**dict(zip(_CLIENT, numbers, strict=False)), slow=slow)
-
-
-def _held_out(
-    found: Fit, known: Sequence[tuple[Measured, str]]
-) -> dict[Place, dict[str, tuple[float, float]]]:
+def _held_out(found: Fit, known: Known) -> dict[Place, dict[str, tuple[float, float]]]:
     """Return (predicted, measured) of each cell's figures, from a fit of all other cells."""
     places = [(cell.load, cell.policy) for cell, _ in known]
     told: dict[Place, dict[str, tuple[float, float]]] = {}

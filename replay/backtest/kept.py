@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from replay.backtest.asked import pauses_of
 from replay.backtest.bench_model import BenchModel, Prediction
 from replay.backtest.judge import METRICS, Compared, compared, is_nothing
+from replay.backtest.plan import LONGEST_S, MOST_RATE
 from replay.calibration.cells import Cell, cells_of
 from replay.calibration.counted import Fitted, fit_host
 from replay.calibration.recorded import calibrate
@@ -26,6 +28,9 @@ from replay.trace.bundle import Trace, open_trace
 
 #: The file that holds every run, beside the raw recordings.
 RUNS = "runs.json"
+#: What it must tell, and the longest that is read, bytes.
+_TOLD = ("plan", "date", "machine", "rig", "timer", "takes", "sweep", "measured")
+LONGEST = 1 << 28
 #: The fitted host's name.
 PROFILE = "bench"
 #: What the fit may move, each seen in some counter of base or of the busy-polling run.
@@ -38,6 +43,17 @@ CONSTANTS = (
 #: how long the queue grew, not on what a step costs.
 FULL = 97.0
 RARELY = 0.05
+
+#: What reading such a folder raises where a stranger has changed it.
+_DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    BadZipFile,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -53,24 +69,58 @@ class Backtest:
 def predicted(folder: Path) -> Backtest:
     """Return the backtest of the runs kept in `folder`; its bundle is written there.
 
-    Raises TraceError where it holds none.
+    Raises TraceError where it holds none, or none that can be used.
     """
     runs = _read(folder)
-    (bundle,) = write_bundles(runs, folder, folder)
-    trace = open_trace(bundle)
-    known = cells_on_the_bench(runs["sweep"])
-    model = BenchModel(trace, pauses_of(_not_full(runs["sweep"])), runs["plan"]["window_s"])
-    fitted = fit_cells(trace, known, model)
+    try:
+        bench = _bench_of(runs, folder)
+    except _DAMAGED as problem:
+        told = " ".join(f"{type(problem).__name__}: {problem}".split())
+        raise TraceError(
+            f"{folder / RUNS}: is not as replay backtest lab --keep wrote it: {told}"
+        ) from None
+    known, model = bench.known, bench.model
+    fitted = fit_cells(bench.trace, known, model)
     model = with_jitter(model, known, fitted)
-    machine = runs["machine"]
-    measured = cells_on_the_bench(runs["measured"])
-    cells = compare(model, fitted, known, measured)
-    kernel = f"{machine['kernel']}, {machine['cpu_model']}"
-    server = str(runs["rig"]["server"])
-    about = f"{fitted.host.about}; {server}; replay backtest lab, {runs['date']}: fitted to "
+    cells = compare(model, fitted, known, bench.measured)
+    about = f"{fitted.host.about}; {bench.server}; replay backtest lab, {runs['date']}: fitted to "
     about += ", ".join(str(cell) for cell in known if not _is_full(cell))
     fitted = replace(fitted, host=replace(fitted.host, name=PROFILE, about=about))
-    return Backtest(server, kernel, fitted, cells)
+    return Backtest(bench.server, bench.kernel, fitted, cells)
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What was kept, as far as nothing has been predicted yet."""
+
+    server: str
+    kernel: str
+    trace: Trace
+    known: list[Cell]  # what the calibration may see
+    measured: list[Cell]
+    model: BenchModel
+
+
+def _bench_of(runs: Mapping[str, Any], folder: Path) -> _Bench:
+    """Return what `runs` tell; the bundle is written to `folder`. Raises what _DAMAGED lists."""
+    window_s, machine = float(runs["plan"]["window_s"]), runs["machine"]
+    known, measured = (cells_on_the_bench(runs[name]) for name in ("sweep", "measured"))
+    if not 0 < window_s <= LONGEST_S:
+        raise ValueError(f"window_s = {window_s:g} is outside 0 to {LONGEST_S:g}")
+    for cell in (*known, *measured):
+        if not 0 < cell.offered_per_s <= MOST_RATE:
+            raise ValueError(f"rate = {cell.offered_per_s:g} is outside 1 to {MOST_RATE}")
+    pauses = pauses_of(_not_full(runs["sweep"]))
+    (bundle,) = write_bundles(runs, folder, folder)
+    trace = open_trace(bundle)
+    return _Bench(
+        server=str(runs["rig"]["server"]),
+        kernel=f"{machine['kernel']}, {machine['cpu_model']}",
+        trace=trace,
+        known=known,
+        measured=measured,
+        model=BenchModel(trace, pauses, window_s),
+    )
 
 
 def fit_cells(trace: Trace, known: list[Cell], model: BenchModel) -> Fitted:
@@ -95,7 +145,7 @@ def compare(
     found = []
     for cell in measured:
         asked = replace(cell, figures={})
-        prediction = model.predict(asked, fitted.host, _errors_near(cell, known, model, fitted))
+        prediction = model.predict(asked, fitted.host, errors_near(cell, known, model, fitted))
         found.append(compared(cell, _told(prediction), seen=_key(cell) in seen))
     return tuple(found)
 
@@ -106,12 +156,12 @@ def cells_on_the_bench(runs: list[dict[str, Any]]) -> list[Cell]:
     return [replace(cell, policy=on_the_bench(cell.policy.name)) for cell in cells]
 
 
-def _errors_near(
+def errors_near(
     cell: Cell, known: list[Cell], model: BenchModel, fitted: Fitted
 ) -> dict[str, float]:
     """Return the model's errors, %, on the known cell of the nearest load, none where all are full.
 
-    Counts of next to nothing have none.
+    Counts of nothing, or of next to nothing on both sides, have none.
     """
     told = [it for it in known if not _is_full(it)]
     if not told:
@@ -121,7 +171,9 @@ def _errors_near(
     found = {}
     for name in METRICS:
         figure, value = near.figures.get(name), metrics.get(name)
-        if figure is None or value is None or is_nothing(near, name, value):
+        if figure is None or value is None or not figure.median:
+            continue
+        if is_nothing(near, name, value):
             continue
         found[name] = 100 * (value - figure.median) / figure.median
     return found
@@ -153,14 +205,16 @@ def _not_full(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _read(folder: Path) -> Mapping[str, Any]:
     place = folder / RUNS
     try:
-        found: Any = json.loads(place.read_text())
-    except (OSError, ValueError) as problem:
+        if place.stat().st_size > LONGEST:
+            raise TraceError(f"{place}: is longer than {LONGEST:,} bytes: no run of the bench")
+        found: Any = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, RecursionError, ValueError) as problem:
         raise TraceError(
             f"{place}: {getattr(problem, 'strerror', None) or 'is no JSON'}: it is written by"
             " replay backtest lab --keep"
         ) from None
     names: dict[str, Any] = found if isinstance(found, dict) else {}
-    missing = [name for name in ("plan", "date", "sweep", "measured", "takes") if name not in names]
+    missing = [name for name in _TOLD if name not in names]
     if missing:
         raise TraceError(f"{place}: has no {', '.join(missing)}: no run of replay backtest lab")
     return names

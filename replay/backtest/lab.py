@@ -39,9 +39,12 @@ def lab(service: Service, plan: Plan, report: Report, keep: Path | None = None) 
 
     All that was recorded and measured is copied to `keep`. It works in a child with a session of
     its own (see replay.lab.own_group). Raises UnfitError for what this machine lacks, PolicyError
-    for what cannot be measured, LabError where the bench failed, StoppedError where a signal came.
+    for what cannot be measured, OSError where `keep` cannot be a folder, LabError where the bench
+    failed, StoppedError where a signal came.
     """
     plan.check()
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)  # what cannot be kept need not be measured
     with interrupt.noticed(), tempfile.TemporaryDirectory(prefix="replay-lab-") as scratch:
         requirements.check(service)
         folder = Path(scratch)

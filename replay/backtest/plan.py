@@ -10,6 +10,8 @@ from replay.lab.policies import POLICIES, on_the_bench
 
 LONGEST_S = 60.0
 MOST_RUNS = 100
+MOST_RATE = 1_000_000
+MOST_SEED = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Plan:
         for name, value, low, high in (
             ("repetitions", self.repetitions, 1, MOST_RUNS),
             ("window", self.window_s, 0.1, LONGEST_S),
-            *(("rates", rate, 100, 1_000_000) for rate in self.rates),
+            ("seed", self.seed, 0, MOST_SEED),
+            *(("rates", rate, 100, MOST_RATE) for rate in self.rates),
         ):
             if not low <= value <= high:
                 raise PolicyError(f"{name} = {value:g} is outside {low:g} to {high:g}")

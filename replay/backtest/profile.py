@@ -88,7 +88,7 @@ def _profile(tables: dict[str, Any]) -> Profile:
     _check_names("", tables, (*_TIMES, "slow", "missed"))
     hosts = {}
     for load, table in _table("slow", tables["slow"]).items():
-        if not load.isdigit() or not 0 < len(load) < 10:
+        if not (load.isascii() and load.isdigit()) or not 0 < len(load) < 10:
             raise PolicyError(f"[slow.{load}]: {load!r} is no number of queries/s")
         values = _numbers(f"slow.{load}", table, tuple(it.name for it in fields(SlowHost)))
         if values["share"] > 1:

@@ -11,7 +11,7 @@ from statistics import mean, pstdev
 
 from replay.backtest.cell import Bench, Figures, middle, replay_cell
 from replay.backtest.compare import Cell
-from replay.backtest.fitting import CLIENT_CELLS, SERVER_CELLS
+from replay.backtest.fitted_figures import CLIENT_CELLS, SERVER_CELLS
 from replay.backtest.likely import drawn_hosts, likely
 from replay.backtest.profile import Profile
 from replay.backtest.reference import LOADS, Measured, letter, results

@@ -66,6 +66,7 @@ def published(
     from replay.backtest.profile import read_profile, shipped_profile
     from replay.backtest.published import published, shipped_host
     from replay.errors import PolicyError
+    from replay.files import require_place
     from replay.host import read_host
     from replay.report.backtest import backtest_table
 
@@ -75,8 +76,8 @@ def published(
     if fit:
         if loads or policies:
             raise PolicyError("--loads and --policies choose predictions: a fit has its own cells")
-        if not fit.absolute().parent.is_dir():
-            raise PolicyError(f"--fit {fit}: there is no folder {fit.parent}")
+        require_place(fit)
+        require_place(_beside(fit))
         _fit(bench, seconds, results, fit)
         return
     bench = replace(bench, seconds=seconds or bench.seconds)
@@ -109,10 +110,14 @@ def _fit(bench: Bench, seconds: float | None, results: Path | None, place: Path)
     found = fit_bench(bench, measured, source, lambda said: typer.echo(said, err=True))
     for warning in found.warnings:
         typer.echo(f"note: {warning}", err=True)
-    beside = place.with_name(f"{place.stem}-clients.toml")
-    write_profile(beside, found.profile)
+    write_profile(_beside(place), found.profile)
     write_host(place, found.host)
     typer.echo(fitted_table(found), nl=False)
+
+
+def _beside(place: Path) -> Path:
+    """Return where the clients go whose server goes to `place`."""
+    return place.with_name(f"{place.stem}-clients.toml")
 
 
 backtest.command()(lab)

@@ -45,10 +45,13 @@ def lab(
     from replay.backtest.kept import predicted
     from replay.backtest.lab import lab as run
     from replay.backtest.plan import plan_of
+    from replay.files import require_place
     from replay.host import write_host
     from replay.lab.services import service_of
     from replay.report.lab import lab_table
 
+    if profile is not None:
+        require_place(profile)
     if measured is not None:
         found = predicted(measured)
     else:

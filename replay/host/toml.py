@@ -17,6 +17,8 @@ from replay.policy.model import CHOICES
 
 _FIELDS = {field.name: field for field in fields(Host) if field.name != "costs"}
 _NEEDED = [name for name, field in _FIELDS.items() if field.default is MISSING]
+#: What can have a spread: times.
+_TIMES = [name for name in _FIELDS if name.endswith("_ns") or name == "cstates"]
 _TYPES = {"int": int, "str": str, "bool": bool}
 _COST_TYPES: dict[str, tuple[type, ...]] = {
     "q1": (int, float),
@@ -111,8 +113,8 @@ def _costs(tables: object) -> dict[str, Cost]:
 
 def _cost(name: str, table: Any) -> Cost:
     """Read one [costs.NAME] table."""
-    if name not in _FIELDS:
-        raise PolicyError(f"[costs.{name}]: unknown key {name!r}{nearest(name, _FIELDS)}")
+    if name not in _TIMES:
+        raise PolicyError(f"[costs.{name}]: unknown key {name!r}{nearest(name, _TIMES)}")
     if not isinstance(table, Mapping):
         raise PolicyError(f"costs.{name} is no table: [costs.{name}] is expected")
     together = _together(name, table.get("together", {}))
@@ -139,8 +141,8 @@ def _together(name: str, table: Any) -> dict[str, float]:
         raise PolicyError(f"[costs.{name}]: together is no table of correlations")
     for other, value in table.items():
         where = f"[costs.{name}.together]: {other}"
-        if other not in _FIELDS:
-            raise PolicyError(f"{where}: unknown key{nearest(other, _FIELDS)}")
+        if other not in _TIMES:
+            raise PolicyError(f"{where}: unknown key{nearest(other, _TIMES)}")
         if type(value) not in (int, float) or not -1 <= value <= 1:
             raise PolicyError(f"{where} = {value!r} is outside -1 to 1")
     return {other: float(value) for other, value in table.items()}

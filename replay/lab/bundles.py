@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from replay.errors import TraceError
 from replay.ingest.perf import read_perf
 from replay.ingest.reconstruct_error import table_errors
 from replay.lab import interrupt
@@ -23,16 +24,19 @@ MORE = "more"
 def write_bundles(runs: Mapping[str, Any], raw: Path, place: Path) -> list[Path]:
     """Write a bundle for each recording in `raw`, with all that was counted; return their paths.
 
-    A bundle of the same name is replaced.
+    A bundle of the same name is replaced. Raises TraceError where one would lie elsewhere.
     """
     measured = outcomes(runs["sweep"])
     written: list[Path] = []
     for take in runs["takes"]:
         interrupt.obey()
+        policy, _, rate = take["name"].partition("-")
+        name = f"{runs['rig']['name']}-{policy}-{rate}.trace"
+        if Path(name).name != name:  # it is replaced
+            raise TraceError(f"{name!r} is no name of a bundle")
         folder = place / MORE if written else place
         folder.mkdir(exist_ok=True)
-        policy, _, rate = take["name"].partition("-")
-        path = folder / f"{runs['rig']['name']}-{policy}-{rate}.trace"
+        path = folder / name
         recording = raw / take["name"]
         ingested = read_perf(
             recording.with_suffix(".perf.data"),

@@ -49,6 +49,7 @@ def test_the_client_pauses_more_often_the_busier_the_server_is() -> None:
     assert found.busy == pytest.approx((30, 90))
     assert found.per_s == (1.5e6, 4e6)
     assert found.lengths.tolist() == [400, 400, 400, 401, 401, 402, 403]
+    assert pauses_of([]) is NEVER_PAUSES
 
 
 def test_pauses_are_drawn_at_their_rate() -> None:

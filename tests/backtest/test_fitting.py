@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from replay.backtest import fitting
+from replay.backtest import fitting, fitting_clients
 from replay.backtest.cell import FIGURES, Bench, Figures
-from replay.backtest.fitting import CLIENT_CELLS, CONSTANTS, SERVER_CELLS, fit_bench
+from replay.backtest.fitted_figures import CLIENT_CELLS, SERVER_CELLS
+from replay.backtest.fitting import CONSTANTS, fit_bench
 from replay.backtest.mutilate import Floats
 from replay.backtest.profile import MODERATED, TIMED, shipped_profile
 from replay.backtest.published import shipped_host
@@ -41,7 +42,7 @@ def latencies(bench: Bench, policy: str, qps: int, seed: int) -> Floats:
 def cells(monkeypatch: pytest.MonkeyPatch) -> list[Measured]:
     """Measurements of a server all of whose constants but the last are a fifth larger."""
     monkeypatch.setattr(fitting, "replay_cell", made_up)
-    monkeypatch.setattr(fitting, "server_latencies", latencies)
+    monkeypatch.setattr(fitting_clients, "server_latencies", latencies)
     true = replace(BENCH, host=truth())
     found = {
         (QPS[qps], policy): made_up(true, policy, qps, 1)
@@ -89,3 +90,12 @@ def test_fewer_figures_than_constants_are_too_few(cells: list[Measured]) -> None
     few = [replace(cell, figures={"avg": 46.0}) for cell in cells]
     with pytest.raises(TraceError, match="10 constants need as many figures, it has 5"):
         fit_bench(BENCH, few, "made up")
+
+
+def test_a_latency_that_is_not_known_is_not_fitted(cells: list[Measured]) -> None:
+    """A results file may say nan."""
+    place = [(cell.load, cell.policy) for cell in cells].index(CLIENT_CELLS[0])
+    unknown = replace(cells[place], figures={**cells[place].figures, "p99": float("nan")})
+    found = fit_bench(BENCH, [*cells[:place], unknown, *cells[place + 1 :]], "made up")
+    assert np.isfinite(found.clients.values).all()
+    assert len(found.clients.measured) == 4 * len(CLIENT_CELLS) - 1

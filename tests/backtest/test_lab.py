@@ -38,6 +38,7 @@ def test_a_plan_from_text() -> None:
         ({"busy": "defer20"}, "busy = 'defer20' does not busy-poll"),
         ({"repetitions": 0}, "repetitions = 0 is outside 1 to 100"),
         ({"window_s": 1e9}, "window = 1e+09 is outside 0.1 to 60"),
+        ({"seed": -1}, "seed = -1 is outside 0 to"),
     ],
 )
 def test_what_cannot_be_measured_is_said_before_anything_runs(
@@ -47,6 +48,13 @@ def test_what_cannot_be_measured_is_said_before_anything_runs(
     with pytest.raises(PolicyError) as error:
         lab(SERVICES["memcached"], plan, print)
     assert says in str(error.value)
+
+
+def test_nothing_is_measured_that_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    plan = plan_of(rates=None, policies=None)
+    with pytest.raises(FileExistsError):
+        lab(SERVICES["memcached"], plan, print, tmp_path / "file")
 
 
 def test_a_plan_with_rates_that_are_no_numbers() -> None:

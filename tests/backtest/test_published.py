@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from replay.backtest.cell import FIGURES, Bench, middle, policy_of, replay_cell
-from replay.backtest.fitting import CLIENT_CELLS, CONSTANTS, SERVER_CELLS
+from replay.backtest.fitted_figures import CLIENT_CELLS, SERVER_CELLS
+from replay.backtest.fitting import CONSTANTS
 from replay.backtest.profile import shipped_profile
 from replay.backtest.published import published, shipped_host
 from replay.calibration.constants import constant_of
@@ -97,5 +98,7 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--loads" in capsys.readouterr().err
     assert run(["backtest", "published", "--fit", "/nowhere/x.toml"]) == 2
     assert "there is no folder /nowhere" in capsys.readouterr().err
+    assert run(["backtest", "published", "--fit", "/"]) == 2
+    assert "/: is a folder" in capsys.readouterr().err
     assert run(["backtest", "published", "--results", "/nowhere.csv"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -82,6 +82,8 @@ def test_a_key_that_cannot_be_used(
     ("table", "message"),
     [
         ("[costs.irq]\nq1 = 1", r"\[costs.irq\]: unknown key 'irq'; did you mean irq_ns?"),
+        ("[costs.coalescing]\nq1 = 1", r"\[costs.coalescing\]: unknown key 'coalescing'"),
+        ("[costs.irq_ns.together]\nname = 0.5", r"together\]: name: unknown key"),
         ("[costs]\nirq_ns = 4", r"costs.irq_ns is no table: \[costs.irq_ns\] is expected"),
         ("[costs.irq_ns]\nq2 = 1", r"\[costs.irq_ns\]: unknown key 'q2'; did you mean q[13]?"),
         ("[costs.irq_ns]\nq1 = 1\nq3 = 2", r"\[costs.irq_ns\]: lacks samples, source"),
