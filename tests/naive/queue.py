@@ -180,7 +180,7 @@ class Queue:
         if timeout:
             self.start_timer(cpu, timeout)
             self.masked = True
-            return arming_ns(self.host, self.policy.gro_flush_timeout_ns)
+            return arming_ns(self.host, timeout)
         cpu.queue_work(self.moderate() * self.host.program_ns)
         masked, self.masked = self.masked, False
         if self.host.looks_again and self.ring:

@@ -92,6 +92,8 @@ def new_queues(policies: Sequence[Policy], host: Host, topology: Topology) -> An
         q["suspend"], q["hooked"] = policy.irq_suspend_timeout_ns, policy.hooked
         q["timer_start"] = arming_ns(own, policy.gro_flush_timeout_ns)
         q["suspend_start"] = suspending_ns(own, policy)
+        q["timer_first"] = arming_ns(own, 0)
+        q["timer_later"] = arming_ns(own, own.jiffy_ns)
         threaded = own.threaded if policy.threaded is None else policy.threaded
         q["cpu"], q["thread"] = cpu, 0 if threaded else NOTHING
         q["armed"], q["last_signal"], q["tx_event_at"] = 1, -NEVER, -NEVER

@@ -85,6 +85,7 @@ QUEUE = _record(
     *("mode", "adaptive", "rx_delay", "rx_frames", "tx_delay", "tx_frames", "ring"),
     *("repost_every", "repost_above", "weight", "defer", "timeout", "suspend", "hooked"),
     *("timer_start", "suspend_start"),  # arming the timer for either timeout, ns
+    *("timer_first", "timer_later"),  # where it is the CPU's next one, and behind the tick
     *("plain", "cpu", "following"),  # plain: descriptors go back at once, nobody moderates
     "thread",  # the task that polls it, or NOTHING
     # packets: their slots are `slots`, `slots` + 1, ...; the rest counts from 0
