@@ -65,6 +65,8 @@ def lab(
             seed=seed,
         )
         found = run(service, plan, lambda said: typer.echo(said, err=True), keep)
+    for warning in found.fitted.warnings:
+        typer.echo(f"note: {warning}", err=True)
     if profile is not None:
         write_host(profile, found.fitted.host)
     typer.echo(lab_table(found), nl=False)

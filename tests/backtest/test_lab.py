@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
 from replay.backtest.judge import compared
 from replay.backtest.kept import Backtest, predicted
@@ -12,6 +13,7 @@ from replay.backtest.lab import lab
 from replay.backtest.plan import Plan, plan_of
 from replay.calibration.cells import Cell, Figure
 from replay.calibration.counted import Fitted
+from replay.cli import app
 from replay.errors import PolicyError, ReplayError
 from replay.lab.services import SERVICES, service_of
 from replay.policy import parse_policy
@@ -96,6 +98,17 @@ def test_the_table_marks_what_was_seen_and_what_missed() -> None:
     assert table["p50"][2:4] == ["0", "1"]
     assert table["p50"][-1] == "0/1"
     assert "saturation: right in 1 of 2 cells" in text
+
+
+def test_what_the_measurements_do_not_tell_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fitted = SimpleNamespace(warnings=("the figures say little of wake_ns",))
+    kept = Backtest("memcached 1.6", "6.18, EPYC", _fitted(fitted), ())
+    monkeypatch.setattr("replay.backtest.kept.predicted", lambda folder: kept)
+    done = CliRunner().invoke(app, ["backtest", "lab", "--measured", str(tmp_path)])
+    assert done.exit_code == 0
+    assert "note: the figures say little of wake_ns\n" in done.stderr
 
 
 def _fitted(stand_in: object) -> Fitted:
