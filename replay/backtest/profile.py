@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import as_file, files
-from pathlib import Path
 from typing import Any
 
 from replay.backtest.cell import FIGURES, policy_of
 from replay.backtest.client import Client, SlowHost
 from replay.errors import PolicyError
 from replay.files import write_whole
-
-LONGEST = 1 << 20  # bytes of such a file
+from replay.toml_file import read_toml
 
 #: Where the NIC's adaptive moderation decides when a poll begins, the model misses by more than
 #: where timers or busy polls do.
@@ -65,19 +62,7 @@ def write_profile(path: str | os.PathLike[str], profile: Profile) -> None:
 
 def read_profile(path: str | os.PathLike[str]) -> Profile:
     """Read a profile. Raises PolicyError naming the key where it cannot be used."""
-    place = Path(path)
-    try:
-        if place.stat().st_size > LONGEST:
-            raise PolicyError(f"{place}: is longer than {LONGEST:,} bytes: no profile")
-        tables = tomllib.loads(place.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PolicyError(f"{place}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{place}: not TOML: {error}") from None
-    try:
-        return _profile(tables)
-    except PolicyError as error:
-        raise PolicyError(f"{place}: {error}") from None
+    return read_toml(path, _profile)
 
 
 def _profile(tables: dict[str, Any]) -> Profile:

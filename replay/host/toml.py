@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from pathlib import Path
 from typing import Any
 
 from replay.errors import PolicyError, nearest
 from replay.files import write_whole
 from replay.host.model import Cost, Host, range_of
 from replay.policy.model import CHOICES
+from replay.toml_file import read_toml
 
 _FIELDS = {field.name: field for field in fields(Host) if field.name != "costs"}
 _NEEDED = [name for name, field in _FIELDS.items() if field.default is MISSING]
@@ -47,16 +46,7 @@ def host_text(host: Host) -> str:
 
 def read_host(path: str | os.PathLike[str]) -> Host:
     """Read a host from TOML. Raises PolicyError naming the key where it cannot be used."""
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PolicyError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path}: not TOML: {error}") from None
-    try:
-        return _host(values)
-    except PolicyError as error:
-        raise PolicyError(f"{path}: {error}") from None
+    return read_toml(path, _host)
 
 
 def _host(values: dict[str, Any]) -> Host:
