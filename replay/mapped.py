@@ -11,6 +11,7 @@ import ctypes
 import errno
 import mmap
 import os
+import re
 import tempfile
 import threading
 import weakref
@@ -32,24 +33,26 @@ CHUNK = 1 << 20
 #: Rows of a step: after each, what the one before touched may leave memory.
 STEP = 1 << 16
 
-#: Bytes of a column that stays in memory; some dozens of them are in use at once.
-SMALL_COLUMN = 1 << 20
+#: Bytes of columns that may be in memory at once; those that come when it is full are in files.
+COLUMNS = 48 << 20
 
-#: The shared library that compiles, and loads what was compiled.
-COMPILER = "libllvmlite"
+#: Bytes of a column that is too small to be counted among those.
+SMALL_COLUMN = 1 << 16
 
 #: Bytes of file pages that may stay resident: programs and libraries take 100 MiB of them.
 RESIDENT = 384 << 20
 
-#: Bytes of file pages that work in steps may add to those before.
-SLACK = 8 << 20
+#: Bytes of file pages, and of these of programs and libraries, that stay while work is in steps.
+SLACK, CODE = 40 << 20, 28 << 20
 
 #: How often resident pages are counted. A replay reads 2 GB in a second at most.
 LOOK_S = 0.02
 
 _maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 _lock = threading.Lock()
-_floor = 0  # bytes of file pages that stayed when room was made; 0: it never was
+_columns_lock = threading.RLock()  # a column may be given back where another is made
+_columns = 0  # bytes of columns in memory
+_statm: tuple[int, int] | None = None  # a process, and its open file of how much memory it has
 _keeper: threading.Thread | None = None
 
 
@@ -86,8 +89,31 @@ def zeros(
 
 
 def column(count: int, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[Any]:
-    """Return `count` zeros as `zeros` does: one of some dozens of columns of rows."""
-    return zeros(count, dtype, SMALL_COLUMN)
+    """Return `count` zeros, writable: in memory while there is room among COLUMNS, else in a file.
+
+    Raises TraceError as `zeros` does.
+    """
+    global _columns
+    size = count * np.dtype(dtype).itemsize
+    if size < SMALL_COLUMN:
+        return np.zeros(count, dtype)
+    with _columns_lock:
+        if _columns + size > COLUMNS:
+            return zeros(count, dtype, 0)
+        _columns += size
+    # Not by malloc, which may keep what is given back.
+    mapped = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        mapped.madvise(mmap.MADV_HUGEPAGE)
+    weakref.finalize(mapped, _give_back, size)
+    return np.frombuffer(mapped, dtype)
+
+
+def _give_back(size: int) -> None:
+    """Count a column in memory no more."""
+    global _columns
+    with _columns_lock:
+        _columns -= size
 
 
 def file_array(file: IO[bytes], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -174,30 +200,35 @@ def forget() -> None:
 
 
 def make_room() -> None:
-    """Unmap the pages of all maps, and the compiler, where they have grown by SLACK since then."""
-    global _floor
-    if _resident() > _floor + SLACK:
+    """Unmap the pages of all maps where there are more than SLACK, and code that is not in use."""
+    if _resident() > SLACK:
         forget()
-        if _resident() > _floor + SLACK // 2:
-            forget_code(COMPILER)
-            _floor = _resident()
+        if _resident() > CODE:
+            forget_code(constants=True)
 
 
-def forget_code(library: str) -> None:
-    """Unmap the code of a shared library that has done its work; called again, it comes back.
+def forget_code(*, constants: bool = False) -> None:
+    """Unmap the code of libraries; what is in use of it comes back, and that is a small part.
 
-    The compiler's is 50 MB once the first cached function is loaded. Nothing is written to code
-    pages, so nothing is lost.
+    The compiler's alone is 50 MB once the first cached function is loaded. constants: what else is
+    only read of them, which takes ten times as long: of these pages some may be this process's own.
     """
     try:
-        lines = Path("/proc/self/maps").read_text().splitlines()
+        text = Path("/proc/self/smaps" if constants else "/proc/self/maps").read_text()
     except OSError:  # no Linux
         return
     madvise = ctypes.CDLL(None).madvise
-    for line in lines:
-        if library in line and " r-xp " in line:
-            start, end = (int(it, 16) for it in line.split()[0].split("-"))
-            madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
+    for mapping in (_READ if constants else _CODE).finditer(text):
+        start, end = (int(it, 16) for it in mapping.group(1, 2))
+        madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
+
+
+#: A library's mapping of code, and one to which nobody can write and this process never did.
+_CODE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) r-xp .*\.so[.0-9]*$", re.MULTILINE)
+_READ = re.compile(
+    r"^([0-9a-f]+)-([0-9a-f]+) r-[-x]p .*\.so[.0-9]*\n(?:[A-Z].*\n)*?Anonymous: +0 kB$",
+    re.MULTILINE,
+)
 
 
 def _keep() -> None:
@@ -215,9 +246,11 @@ def _keep() -> None:
 
 def _resident() -> int:
     """Return the bytes of file pages in this process (Linux; elsewhere 0)."""
+    global _statm
     try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[2]) * mmap.PAGESIZE
+        if _statm is None or _statm[0] != os.getpid():  # opening it takes longer than reading
+            _statm = os.getpid(), os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        return int(os.pread(_statm[1], 128, 0).split()[2]) * mmap.PAGESIZE
     except OSError:
         return 0
 

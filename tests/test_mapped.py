@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from replay import mapped
@@ -41,6 +42,50 @@ def test_what_was_written_is_there_after_its_pages_were_taken(tmp_path: Path) ->
     twice = changed(column, lambda it: 2 * it)
     forget()
     assert np.array_equal(twice, 2 * np.arange(100_000))
+
+
+def test_columns_are_in_memory_while_there_is_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(mapped, "SMALL_COLUMN", mmap.PAGESIZE)
+    gc.collect()
+    monkeypatch.setattr(mapped, "COLUMNS", mapped._columns + 4 * mmap.PAGESIZE)
+    assert mapped.column(100).base is None
+    items = mmap.PAGESIZE // 8
+
+    def in_file() -> bool:
+        before = len(mapped._maps)
+        kept.append(mapped.column(3 * items))
+        assert not kept[-1].any()
+        kept[-1][:] = 7
+        return len(mapped._maps) > before
+
+    kept: list[np.ndarray] = []
+    assert [in_file(), in_file()] == [False, True]
+    kept[0] = kept[1]
+    gc.collect()  # what is given back makes room
+    assert not in_file()
+
+
+@pytest.mark.parametrize("constants", [False, True])
+def test_libraries_work_when_their_code_was_unmapped(constants: bool) -> None:
+    before = mapped._resident()
+    mapped.forget_code(constants=constants)
+    if Path("/proc/self/maps").exists():
+        assert mapped._resident() < before
+    assert np.linalg.norm(np.sort(np.arange(4, 2, -1.0))) == 5
+    assert pa.array([1, None]).null_count == 1
+
+
+def test_constants_that_were_relocated_stay() -> None:
+    rest = "Size: 4 kB\nAnonymous: {} kB\nVmFlags: rd\n"
+    lines = ["1000-2000 r-xp 0 08:01 7 /lib/a.so.1.2", "2000-3000 r--p 0 08:01 7 /lib/a.so.1.2"]
+    lines += ["3000-4000 rw-p 0 08:01 7 /lib/a.so.1.2", "4000-5000 r--p 0 08:01 7 /etc/other"]
+    anonymous = (0, 4, 0, 0)
+    smaps = "".join(f"{line}\n{rest.format(n)}" for line, n in zip(lines, anonymous, strict=True))
+    assert [it.group(1) for it in mapped._READ.finditer(smaps)] == ["1000"]
+    assert [it.group(1) for it in mapped._CODE.finditer("\n".join(lines))] == ["1000"]
 
 
 @pytest.mark.usefixtures("large")

@@ -33,7 +33,7 @@ from replay.ingest.flows import (
 from replay.ingest.packet import read_headers
 from replay.ingest.records import BLOCK, ROWS, Capture, Columns, Int64s
 from replay.ingest.times import Clock
-from replay.mapped import COMPILER, forget_code
+from replay.mapped import forget_code
 from replay.trace.schema import PacketStatus
 
 #: Batches on their way: one is filled, one is followed, one is written.
@@ -116,7 +116,7 @@ def decode_capture(
     A batch is filled again once the future that `take` returns is over. `done` is called now and
     then.
     """
-    forget_code(COMPILER)  # most of what its import touched is not needed to load functions
+    forget_code()  # most of what its import touched is not needed to load functions
     free = [new_batch() for _ in range(BATCHES)]
     busy: deque[tuple[Batch, Future[Future[None] | None]]] = deque()
     rows, most = 0, 0  # a short batch first: it loads all functions of this pass
@@ -136,7 +136,7 @@ def decode_capture(
                 else:
                     batch = free.pop()
                 if not most:
-                    forget_code(COMPILER)
+                    forget_code()
                     most = ROWS
                 done()
             read_headers(

@@ -178,7 +178,7 @@ def _write_packets(
             follower.follow(rows.columns, decoded.state, part)
             busy.append((messages, other.submit(write, rows, part)))
             if not done:
-                mapped.forget_code(mapped.COMPILER)
+                mapped.forget_code()
             done += len(part.kind)
             progress.step("writing", done, decoded.clock.packets)
         for _, before in busy:

@@ -109,6 +109,7 @@ def make_events(
         lasts, caused = one[one[:, 1] >= 0], one[one[:, 1] < 0]
         columns.duration[lasts[:, 0]] = lasts[:, 1]
         columns.cause[caused[:, 0]] = caused[:, 2]
+        mapped.make_room()
     if len(seen.per_cpu) > NO_CPU:
         _forget_without_cpu(columns)
     # Ids begin above the number of CPUs, so places never look like one of them.
