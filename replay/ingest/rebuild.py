@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,10 @@ def rebuild(
     chosen, others = choose_device(events.survey, recording.devices, device)
     table = event_batches(events)
     made("events", table)
-    missing = find_holes(recording, events)
-    rebuilt = None if chosen is None else _rebuild(recording, events, chosen, said, seen)
+    with ThreadPoolExecutor(1) as beside:
+        holes = beside.submit(find_holes, recording, events)
+        rebuilt = None if chosen is None else _rebuild(recording, events, chosen, said, seen)
+    missing = holes.result()
     tables = {"gaps": rebuild_summary.gaps(recording, events, missing)}
     large = {"events": table}
     if rebuilt is not None:
@@ -92,4 +95,12 @@ def _rebuild(
     if lag is None and peer in recording.devices:
         other = recording.devices.index(peer)
         lag = interrupt_lag(columns, device, events.napis, other, by_gro=by_gro)
-    return reconstruct(columns, device, events.napis, lag=int(lag or 0), by_gro=by_gro, seen=seen)
+    return reconstruct(
+        columns,
+        events.packets,
+        device,
+        events.napis,
+        lag=int(lag or 0),
+        by_gro=by_gro,
+        seen=seen,
+    )

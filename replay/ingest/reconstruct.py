@@ -5,6 +5,7 @@ Only events of the receiving side are used, which is all that a real NIC gives.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from replay.ingest.reconstruct_arrivals import find_arrivals
 from replay.ingest.reconstruct_packets import Packets, find_packets, messages
 from replay.ingest.reconstruct_points import Point
 from replay.ingest.reconstruct_service import find_service, follow_connections
-from replay.ingest.reconstruct_state import Columns
+from replay.ingest.reconstruct_state import Columns, PacketEvents
 from replay.ingest.reconstruct_survey import Survey
 from replay.ingest.sorting import order_of
 from replay.trace.schema import PACKETS, PacketKind
@@ -78,6 +79,7 @@ def choose_device(
 
 def reconstruct(
     events: Columns,
+    packet_events: PacketEvents,
     device: int,
     napis: Int64s,
     *,
@@ -92,26 +94,26 @@ def reconstruct(
     the device's receive events are GRO's, one a packet. seen: the same packets in a capture, which
     says what they were.
     """
-    arrivals = find_arrivals(events, device, napis, lag=lag, by_gro=by_gro)
-    cpu = _busiest_cpu(events, arrivals.row)
-    packets = find_packets(events, device, arrivals)
+    packets = find_packets(packet_events, device)
+    rows = packets.row[: packets.received]
+    with ThreadPoolExecutor(1) as beside:
+        found = beside.submit(find_arrivals, events, device, napis, rows, lag=lag, by_gro=by_gro)
+        joined = None if seen is None else join(seen, packets)
+        if joined is not None:
+            packets = joined.packets
+        weight, counted = messages(packets)
+        service = find_service(
+            events,
+            packets,
+            packets.flow if joined is None else joined.connection,
+            weight,
+            counted=counted,
+            answers_known=joined is not None,
+        )
+    count, received, arrivals = len(packets.row), packets.received, found.result()
     arrival, bounds = _before(arrivals.arrival, packets.time), (arrivals.earliest, arrivals.latest)
-    del arrivals  # what is not needed any more makes room
-    joined = None if seen is None else join(seen, packets)
-    if joined is not None:
-        packets = joined.packets
-    count, received = len(packets.row), packets.received
-    weight, counted = messages(packets)
-    service = find_service(
-        events,
-        packets,
-        packets.flow if joined is None else joined.connection,
-        weight,
-        counted=counted,
-        answers_known=joined is not None,
-    )
     tid, took, reply_to = service.tid, service.service, service.reply_to
-    del service, weight
+    del service, weight, arrivals, found, rows  # what is not needed any more makes room
     columns: dict[str, npt.NDArray[Any]] = {
         "arrival_ns": arrival,
         "earliest_ns": bounds[0],
@@ -148,19 +150,11 @@ def reconstruct(
         acks=int(kinds[PacketKind.ACK]),
         sent=count - received,
         workers=[int(tid) for tid in workers if tid >= 0],
-        cpu=cpu,
+        cpu=packets.cpu,
         lag=lag,
         by_gro=by_gro,
         joined=joined,
     )
-
-
-def _busiest_cpu(events: Columns, rows: Int64s) -> int:
-    """Return the CPU that most of these events are of."""
-    counts = np.zeros(1 << 16, np.int64)
-    for part in mapped.steps(len(rows)):
-        counts += np.bincount(events.cpu[rows[part]], minlength=len(counts))
-    return int(np.argmax(counts))
 
 
 def _before(received: Int64s, time: Int64s) -> Int64s:

@@ -70,16 +70,24 @@ class _Napis(NamedTuple):
 
 
 def find_arrivals(
-    events: Columns, device: int, napis: Int64s, *, lag: int = 0, by_gro: bool = True
+    events: Columns,
+    device: int,
+    napis: Int64s,
+    rows: Int64s | None = None,
+    *,
+    lag: int = 0,
+    by_gro: bool = True,
 ) -> Arrivals:
     """Return the arrivals of the packets that `device` received.
 
-    napis: the id of each NAPI, by what the napi column holds.
+    napis: the id of each NAPI, by what the napi column holds. rows: of the device's receive
+    events; None: they are sought.
     lag: ns from an arrival to the interrupt's handler, or to the wake-up of the NAPI thread.
     by_gro: the receive events are GRO's, one a packet in the order of the ring; others follow
     when their poll has already looked for more.
     """
-    rows = rows_of(events, EventKind.RECEIVE, device)
+    if rows is None:
+        rows = rows_of(events, EventKind.RECEIVE, device)
     count = len(rows)
     cpus, threads = places(events)
     found = Arrivals(rows, *(mapped.column(count) for _ in Arrivals._fields[1:]))

@@ -25,6 +25,7 @@ from replay.ingest.reconstruct_state import (
     Cpu,
     Known,
     Napi,
+    PacketEvents,
 )
 from replay.ingest.reconstruct_survey import Survey, survey
 from replay.trace.schema import EVENTS
@@ -37,6 +38,7 @@ class Events:
     """The events of one recording, and what was found out on the way."""
 
     columns: Columns
+    packets: PacketEvents
     survey: Survey
     napis: Int64s  # id of each NAPI, by what the napi column holds; several may have the same
 
@@ -89,21 +91,25 @@ def make_events(
     in_epoll = np.zeros(seen.highest_tid + 1, np.uint8)
     woken = np.zeros(seen.highest_tid + 1, np.uint8)
     found: ColumnFiles[Columns] = ColumnFiles(Columns.empty(0))
+    packets: ColumnFiles[PacketEvents] = ColumnFiles(PacketEvents.empty(0))
     late: list[Int64s] = []
     room, written = Columns.empty(BLOCK), Columns.empty(BLOCK)
+    seen_packets, written_packets = PacketEvents.empty(BLOCK), PacketEvents.empty(BLOCK)
     of_late = np.empty((2 * BLOCK, 3), np.int64)
-    filled = np.zeros(2, np.int64)
+    filled = np.zeros(3, np.int64)
     for number, part in enumerate(in_order(points, runs)):
-        block = Block(room, found.rows, of_late, filled)
+        block = Block(room, seen_packets, found.rows, of_late, filled)
         filled[:] = 0
         find_events(part, known, cpus, in_epoll, woken, napis, block)
         found.append(room.part(slice(int(filled[0]))))
+        packets.append(seen_packets.part(slice(int(filled[2]))))
         room, written = written, room
+        seen_packets, written_packets = written_packets, seen_packets
         late.append(of_late[: filled[1]].copy())
         if number % _LOOK == 0:
             mapped.make_room()
     filled[:] = 0
-    end_all(cpus, Block(room, found.rows, of_late, filled))
+    end_all(cpus, Block(room, seen_packets, found.rows, of_late, filled))
     columns = found.whole()
     for one in (*late, of_late[: filled[1]]):
         lasts, caused = one[one[:, 1] >= 0], one[one[:, 1] < 0]
@@ -113,7 +119,8 @@ def make_events(
     if len(seen.per_cpu) > NO_CPU:
         _forget_without_cpu(columns)
     # Ids begin above the number of CPUs, so places never look like one of them.
-    return Events(columns, seen, np.where(napis.id > 0, napis.id, np.arange(len(seen.napis))))
+    ids = np.where(napis.id > 0, napis.id, np.arange(len(seen.napis)))
+    return Events(columns, packets.whole(), seen, ids)
 
 
 #: Blocks between two looks at memory.
@@ -153,10 +160,7 @@ def _column(name: str) -> str:
 
 
 def table_events(table: pa.Table) -> tuple[Columns, Int64s]:
-    """Return an events table's columns, and the ids of its NAPIs; as in Events.
-
-    `detail` is NULL: a bundle does not hold it.
-    """
+    """Return an events table's columns, and the ids of its NAPIs; as in Events."""
     columns = {}
     for field in EVENTS:
         column = table[field.name].cast(pa.int64() if field.name == "napi" else field.type)
@@ -166,7 +170,7 @@ def table_events(table: pa.Table) -> tuple[Columns, Int64s]:
     ids = np.unique(columns["napi"][columns["napi"] >= 0])
     places = np.searchsorted(ids, columns["napi"]).astype(np.int32)
     columns["napi"] = np.where(columns["napi"] >= 0, places, np.int32(NO_NAPI))
-    return Columns(**columns, detail=np.full(len(table), NULL, np.int64)), ids
+    return Columns(**columns), ids
 
 
 def _forget_without_cpu(columns: Columns) -> None:

@@ -43,6 +43,7 @@ _EPOLL_WAIT, _EPOLL_RETURN = int(_P.EPOLL_WAIT), int(_P.EPOLL_RETURN)
 _WAKEUP, _WAKING = int(_P.WAKEUP), int(_P.WAKING)
 
 _K = EventKind
+_TAKEN, _SENT = int(_K.RECEIVE), int(_K.XMIT)
 _KIND = np.zeros(len(_P), np.uint8)
 for _point, _event in (
     (_P.IRQ_ENTRY, _K.IRQ),
@@ -78,10 +79,12 @@ def find_events(
     """Fill `block` with the events that `points` make.
 
     points: a part of a recording that follows the one before in time; block: has room for as many
-    events, and twice as many late ones. in_epoll, woken: by thread id, zero at first.
+    events and packets, and twice as many late ones. in_epoll, woken: by thread id, zero at first.
     """
     events = block.events
+    packets = block.packets
     filled = 0
+    packet = 0
     for place in range(len(points.time)):
         kind = points.kind[place]
         cpu = points.cpu[place]
@@ -192,9 +195,18 @@ def find_events(
         events.budget[filled] = budget
         events.cause[filled] = cause
         events.duration[filled] = duration
-        events.detail[filled] = detail
+        if _KIND[kind] in (_TAKEN, _SENT):
+            packets.row[packet] = rows
+            packets.time[packet] = time
+            packets.length[packet] = value
+            packets.detail[packet] = detail
+            packets.cpu[packet] = cpu
+            packets.device[packet] = device
+            packets.kind[packet] = _KIND[kind]
+            packet += 1
         filled += 1
     block.found[0] = filled
+    block.found[2] = packet
 
 
 @jit_in_place

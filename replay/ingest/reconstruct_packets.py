@@ -10,14 +10,12 @@ import numpy.typing as npt
 
 from replay import mapped
 from replay.engine.accelerate import jit_in_place
-from replay.ingest.reconstruct_arrivals import Arrivals
 from replay.ingest.reconstruct_points import (
     FLOW_HASH_BIT,
     NULL,
     PROTOCOL_SHIFT,
 )
-from replay.ingest.reconstruct_state import Columns
-from replay.ingest.rows_of import rows_of
+from replay.ingest.reconstruct_state import PacketEvents
 from replay.trace.schema import EventKind, PacketKind
 
 Int64s = npt.NDArray[np.int64]
@@ -33,6 +31,7 @@ _PURE_ACKS = np.array([[(52, 52), (40, 40), (46, 40)], [(72, 72), (60, 60), (72,
 _USUAL_SHARE = 0.9
 
 _REQUEST, _ACK, _TX = int(PacketKind.REQUEST), int(PacketKind.ACK), int(PacketKind.TX)
+_XMIT = int(EventKind.XMIT)
 
 
 @dataclass(frozen=True)
@@ -49,21 +48,25 @@ class Packets:
     flow_hash: Int64s  # by flow
     flow_version: npt.NDArray[np.uint8]  # by flow: 4 or 6
     tcp: bool  # ACKs were told apart by their length
+    cpu: int  # that received most of them
 
 
-def find_packets(events: Columns, device: int, arrivals: Arrivals) -> Packets:
+def find_packets(seen: PacketEvents, device: int) -> Packets:
     """Return what is known of the packets that `device` received and transmitted."""
-    sent = rows_of(events, EventKind.XMIT, device)
-    received, count = len(arrivals.row), len(arrivals.row) + len(sent)
+    counts = np.zeros(2, np.int64)
+    cpus = np.zeros(1 << 16, np.int64)
+    for part in mapped.steps(len(seen.row)):
+        mine = seen.device[part] == device
+        sent = seen.kind[part][mine] == EventKind.XMIT
+        counts += np.bincount(sent, minlength=2)
+        cpus += np.bincount(seen.cpu[part][mine][~sent], minlength=len(cpus))
+    received, count = int(counts[0]), int(counts.sum())
     row, time, length, payload, flow = (mapped.column(count) for _ in range(5))
     kind, family = mapped.column(count, np.uint8), mapped.column(count, np.uint8)
     lengths = np.zeros((2, *_PURE_ACKS.shape[:2]), np.int64)
-    for part in mapped.steps(count):
-        begin, end = part.start, part.stop
-        middle = min(max(begin, received), end)
-        row[begin:middle] = arrivals.row[begin:middle]
-        row[middle:end] = sent[middle - received : end - received]
-        _look(events, row, begin, end, received, time, length, family, flow, _PURE_ACKS, lengths)
+    at = np.array([0, received], np.int64)
+    for part in mapped.steps(len(seen.row)):
+        _look(seen.part(part), device, at, row, time, length, family, flow, _PURE_ACKS, lengths)
     bare, headers = np.full(2, NULL, np.int64), np.zeros(2, np.int64)
     acks = np.zeros(2, np.int64)
     for number, counts in enumerate(lengths.sum(axis=0)):
@@ -77,16 +80,16 @@ def find_packets(events: Columns, device: int, arrivals: Arrivals) -> Packets:
         begin, end = part.start, part.stop
         _name(begin, end, received, length, family, bare, headers, tcp, kind, payload)
     hashes, versions = _number_flows(flow, family)
-    return Packets(row, time, length, payload, kind, flow, received, hashes, versions, tcp)
+    cpu = int(np.argmax(cpus))
+    return Packets(row, time, length, payload, kind, flow, received, hashes, versions, tcp, cpu)
 
 
 @jit_in_place
 def _look(
-    events: Columns,
+    seen: PacketEvents,
+    device: int,
+    at: Int64s,
     row: Int64s,
-    begin: int,
-    end: int,
-    received: int,
     time: Int64s,
     length: Int64s,
     family: npt.NDArray[np.uint8],
@@ -96,18 +99,22 @@ def _look(
 ) -> None:
     """Read packets' events: `flow` is the transport hash of received ones, where they carry one.
 
-    family: 0 for IPv4, 1 for IPv6. lengths (direction, family, number in `acks`): packets of each
-    of those lengths.
+    at (2,): the next packet received, and the next one sent. family: 0 for IPv4, 1 for IPv6.
+    lengths (direction, family, number in `acks`): packets of each of those lengths.
     """
-    for packet in range(begin, end):
-        event = row[packet]
-        detail = events.detail[event]
+    for place in range(len(seen.row)):
+        if seen.device[place] != device:
+            continue
+        sent = 1 if seen.kind[place] == _XMIT else 0
+        packet = at[sent]
+        at[sent] = packet + 1
+        detail = seen.detail[place]
         six = 1 if detail != NULL and detail >> PROTOCOL_SHIFT == IPV6 else 0
-        time[packet] = events.time[event]
-        length[packet] = events.value[event]
+        row[packet] = seen.row[place]
+        time[packet] = seen.time[place]
+        length[packet] = seen.length[place]
         family[packet] = six
         flow[packet] = -1
-        sent = 1 if packet >= received else 0
         if sent == 0 and detail != NULL and detail >> FLOW_HASH_BIT & 1 == 1:
             flow[packet] = detail & 0xFFFFFFFF
         for number in range(acks.shape[1]):

@@ -18,7 +18,7 @@ NO_BUDGET = -1
 
 
 class Columns(NamedTuple):
-    """The events table's columns, and `detail` of received and sent packets; NULL where none."""
+    """The events table's columns."""
 
     time: npt.NDArray[np.int64]
     cpu: npt.NDArray[np.uint16]
@@ -30,7 +30,6 @@ class Columns(NamedTuple):
     budget: npt.NDArray[np.int32]  # NO_BUDGET
     cause: npt.NDArray[np.uint8]  # Cause, NO_CAUSE
     duration: npt.NDArray[np.int64]  # NO_DURATION
-    detail: npt.NDArray[np.int64]
 
     @classmethod
     def empty(cls, rows: int) -> Columns:
@@ -46,7 +45,6 @@ class Columns(NamedTuple):
             budget=np.empty(rows, np.int32),
             cause=np.empty(rows, np.uint8),
             duration=np.empty(rows, np.int64),
-            detail=np.empty(rows, np.int64),
         )
 
     def part(self, rows: slice) -> Columns:
@@ -54,13 +52,43 @@ class Columns(NamedTuple):
         return Columns(**{name: column[rows] for name, column in self._asdict().items()})
 
 
+class PacketEvents(NamedTuple):
+    """What packets' receive and transmit events say of them, of all devices, in order of time."""
+
+    row: npt.NDArray[np.int64]  # of the event
+    time: npt.NDArray[np.int64]
+    length: npt.NDArray[np.int64]
+    detail: npt.NDArray[np.int64]  # see reconstruct_points.detail; NULL
+    cpu: npt.NDArray[np.uint16]
+    device: npt.NDArray[np.uint16]
+    kind: npt.NDArray[np.uint8]  # EventKind
+
+    @classmethod
+    def empty(cls, rows: int) -> PacketEvents:
+        """Return room for `rows` rows."""
+        return cls(
+            row=np.empty(rows, np.int64),
+            time=np.empty(rows, np.int64),
+            length=np.empty(rows, np.int64),
+            detail=np.empty(rows, np.int64),
+            cpu=np.empty(rows, np.uint16),
+            device=np.empty(rows, np.uint16),
+            kind=np.empty(rows, np.uint8),
+        )
+
+    def part(self, rows: slice) -> PacketEvents:
+        """Return some rows, sharing memory."""
+        return PacketEvents(**{name: column[rows] for name, column in self._asdict().items()})
+
+
 class Block(NamedTuple):
     """A part of the events, being filled, and what is learned of those before it."""
 
     events: Columns
+    packets: PacketEvents
     begin: int  # number of its first event
     late: Int64s  # (room, 3) of an event before it: its number, and its duration or cause; -1
-    found: Int64s  # (2,) rows that are filled, rows of `late`
+    found: Int64s  # (3,) rows that are filled, rows of `late`, rows of `packets`
 
 
 class Known(NamedTuple):

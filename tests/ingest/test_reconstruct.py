@@ -33,7 +33,8 @@ REQUEST, ACK, TX = PacketKind.REQUEST, PacketKind.ACK, PacketKind.TX
 
 def rebuilt(*points: P, device: int = SRV) -> Reconstruction:
     events = events_of(*points)
-    made = reconstruct(events.columns, device, events.napis, by_gro=events.by_gro(device))
+    by_gro = events.by_gro(device)
+    made = reconstruct(events.columns, events.packets, device, events.napis, by_gro=by_gro)
     table = made.packets.table()
     table.validate(full=True)
     made.flows.validate(full=True)
