@@ -232,6 +232,28 @@ def at(index: int) -> Any:
     return np.uint64(index)
 
 
+def _folded() -> Any:
+    """Return a function (one, other): the halves of the product of two int64, lower xor upper."""
+
+    def typed(typing: Any, one: Any, other: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            wide = ir.IntType(128)
+            product = builder.mul(*(builder.sext(it, wide) for it in arguments))
+            upper = builder.ashr(product, wide(64))
+            return builder.trunc(builder.xor(product, upper), ir.IntType(64))
+
+        return types.int64(types.int64, types.int64), build
+
+    def interpreted(one: int, other: int) -> Any:
+        product = int(one) * int(other)
+        return np.int64(((product ^ product >> 64) + (1 << 63)) % (1 << 64) - (1 << 63))
+
+    return interpreted if settings.DISABLE_JIT else intrinsic(typed)
+
+
+folded = _folded()
+
+
 def _prefetch() -> Any:
     """Return a function (array, index): ask the CPU for an item that is soon to be read."""
 

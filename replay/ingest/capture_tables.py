@@ -17,6 +17,9 @@ from replay.trace import schema
 
 Int64s = npt.NDArray[np.int64]
 
+#: The packets' columns of which is counted how many are null (Messages.none).
+_COUNTED = ("flow", "payload", "reply_to", "think_ns")
+
 
 def packets_schema(unanswered: bool, untimed: bool) -> pa.Schema:
     """Return the packets' columns that can have a value.
@@ -47,7 +50,12 @@ def packets_batch(kind: pa.Schema, rows: Rows, messages: Messages) -> pa.RecordB
         "think_ns": messages.think,
         "status": columns.status,
     }
-    arrays = [_column(known[field.name], field.type) for field in kind]
+    none = dict(zip(_COUNTED, messages.none.tolist(), strict=True))
+    arrays = []
+    for field in kind:
+        values = known[field.name]
+        some_null = values.dtype.kind == "i" and field.nullable and none.get(field.name, 1)
+        arrays.append(_array(values, field.type, values >= 0 if some_null else None))
     return pa.RecordBatch.from_arrays(arrays, schema=kind)
 
 

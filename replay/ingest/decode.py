@@ -89,7 +89,7 @@ class Decoded:
         """Write the flow of each key into `found`; tell new flows whom they answer."""
         rows, before = len(found), self.flows
         self.table = table = with_room(self.table, before, rows)
-        self.flows = number_flows(keys, rows, table.keys, table.slots, before, found)
+        self.flows = number_flows(keys, rows, table, before, found)
         new = self.flows - before
         if not new:
             return
@@ -99,9 +99,7 @@ class Decoded:
             self._table_of_connections, self._connections, new
         )
         connections = np.empty(new, dtype=np.int32)
-        self._connections = number_flows(
-            ends, new, table.keys, table.slots, self._connections, connections
-        )
+        self._connections = number_flows(ends, new, table, self._connections, connections)
         if self._connections > len(self._first):
             more = np.full(2 * self._connections - len(self._first), NONE, dtype=np.int64)
             self._first = np.concatenate([self._first, more])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import at, jit_in_place
 from replay.ingest.headers import ACK, END_OF_MESSAGE, FIN, OK, REPEATED, RST, SYN, TRANSPORT
 from replay.ingest.records import LAST_OF_TURN, Columns
 
@@ -67,14 +67,15 @@ def follow_flows(columns: Columns, sequence: Int64s, state: Int64s, status: Int6
     `status` counts the packets of each PacketStatus.
     """
     rows, damaged = len(columns.flow), 0
-    for row in range(rows):
+    for number in range(rows):
+        row = at(number)
         if columns.status[row] != OK:
             status[columns.status[row]] += 1
             damaged += 1
         flow = columns.flow[row]
         if flow < 0:
             continue
-        one = state[flow]
+        one = state[at(flow)]
         one[PACKETS] += 1
         marks, first = columns.marks[row], sequence[row]
         if marks & SYN:
@@ -102,23 +103,24 @@ def end_turns(columns: Columns, row: int, state: Int64s, late: Int64s) -> int:
     written into `late`, shape (packets, 2), row and flow; return how many.
     """
     count = 0
-    for i in range(len(columns.flow)):
+    for number in range(len(columns.flow)):
+        i = at(number)
         flow, marks = columns.flow[i], columns.marks[i]
         if flow < 0 or columns.payload[i] <= 0 or not marks & TRANSPORT:
             continue
-        one = state[flow]
+        one = state[at(flow)]
         other = one[REVERSE]
         if other != NONE and other != flow:
-            part = state[other, _PART]
+            part = state[at(other), _PART]
             if part != NONE:
-                state[other, _PART] = NONE
+                state[at(other), _PART] = NONE
                 if part >= row:
-                    columns.marks[part - row] |= LAST_OF_TURN
+                    columns.marks[at(part - row)] |= LAST_OF_TURN
                 else:
                     late[count, 0], late[count, 1] = part, other
                     count += 1
         if not marks & (RST | REPEATED):
-            one[_PART] = NONE if marks & (END_OF_MESSAGE | FIN) else row + i
+            one[_PART] = NONE if marks & (END_OF_MESSAGE | FIN) else row + number
     return count
 
 

@@ -1,13 +1,18 @@
-"""The flows of a capture: every 5-tuple gets a number, by a hash table of open addresses."""
+"""The flows of a capture: every 5-tuple gets a number, by a hash table of open addresses.
+
+Who makes a capture chooses its keys, but cannot choose those that meet in the table: the hash
+depends on numbers that are drawn anew for each table.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place, jit_inline, jit_inside, prefetch
+from replay.engine.accelerate import at, folded, jit_in_place, jit_inline, jit_inside, prefetch
 
 Int64s = npt.NDArray[np.int64]
 
@@ -20,6 +25,8 @@ LEVELS = 3
 #: Behind them stand the ends of the outermost IP packet: those of the flow's first packet.
 OUTER = LEVELS
 TUNNEL_WORDS = LEVELS + END_WORDS
+
+_SECRET = 8  # numbers that the hash is made with
 
 #: Keys that are looked for together: while memory brings what one needs, others are hashed.
 _TOGETHER = 64
@@ -44,6 +51,7 @@ class FlowTable(NamedTuple):
 
     keys: Keys
     slots: npt.NDArray[np.int32]  # flow + 1; 0 is free
+    secret: Int64s  # (_SECRET,): nobody knows who meets whom
 
 
 @jit_inline
@@ -85,6 +93,7 @@ def new_table(room: int) -> FlowTable:
     return FlowTable(
         new_keys(room),
         np.zeros(slots, dtype=np.int32),
+        np.frombuffer(os.urandom(8 * _SECRET), dtype=np.int64),
     )
 
 
@@ -93,76 +102,76 @@ def with_room(table: FlowTable, flows: int, more: int) -> FlowTable:
     if flows + more <= len(table.keys.ends):
         return table
     larger = new_table(2 * (flows + more))
-    number_flows(table.keys, flows, larger.keys, larger.slots, 0, np.empty(flows, np.int32))
+    number_flows(table.keys, flows, larger, 0, np.empty(flows, np.int32))
     return larger
 
 
 @jit_in_place
 def number_flows(
-    wanted: Keys,
-    rows: int,
-    keys: Keys,
-    slots: npt.NDArray[np.int32],
-    flows: int,
-    found: npt.NDArray[np.int32],
+    wanted: Keys, rows: int, table: FlowTable, flows: int, found: npt.NDArray[np.int32]
 ) -> int:
     """Write the flow of each of the first `rows` keys `wanted` into `found`; return the flows now.
 
-    `keys` and `slots` are a table's, which has room. What tunnels need is out of the loop's way.
+    `table` has room. What tunnels need is out of the loop's way.
     """
-    ends, tunnels, known, known_tunnels = wanted.ends, wanted.tunnels, keys.ends, keys.tunnels
+    ends, known, slots, secret = wanted.ends, table.keys.ends, table.slots, table.secret
     mask = len(slots) - 1
     for first in range(0, rows, _TOGETHER):
         behind = min(first + _TOGETHER, rows)
-        for row in range(first, behind):
-            e = ends[row, 4]
-            levels = levels_of(e) if e >= 0 else 0
-            mixed = e ^ _mixed(tunnels, row, levels) if levels else e
-            slot = _hash(ends[row, 0], ends[row, 1], ends[row, 2], ends[row, 3], mixed) & mask
+        for number in range(first, behind):
+            row = at(number)
+            last = ends[row, 4]
+            if last >= 0 and levels_of(last):
+                last = _mixed(wanted.tunnels, row, last, secret)
+            slot = mask & _hash(
+                ends[row, 0], ends[row, 1], ends[row, 2], ends[row, 3], last, secret
+            )
             prefetch(slots, slot)
             found[row] = slot
-        for row in range(first, behind):
-            flow = slots[found[row]] - 1
+        for number in range(first, behind):
+            flow = slots[at(found[at(number)])] - 1
             if flow >= 0:
                 prefetch(known, flow * END_WORDS)
                 prefetch(known, flow * END_WORDS + END_WORDS - 1)
-        for row in range(first, behind):
+        for number in range(first, behind):
+            row = at(number)
+            a, b, c, d = ends[row, 0], ends[row, 1], ends[row, 2], ends[row, 3]
             e = ends[row, 4]
             if e < 0:
                 found[row] = NO_FLOW
                 continue
-            a, b, c, d = ends[row, 0], ends[row, 1], ends[row, 2], ends[row, 3]
-            levels = levels_of(e)
             slot = int(found[row])
-            flow = slots[slot] - 1
-            while flow >= 0 and not (
-                known[flow, 4] == e
-                and known[flow, 1] == b
-                and known[flow, 3] == d
-                and known[flow, 0] == a
-                and known[flow, 2] == c
-                and (levels == 0 or _same(tunnels, row, known_tunnels, flow, levels))
-            ):
+            flow = int(slots[at(slot)]) - 1
+            while flow >= 0:
+                other = at(flow)
+                different = (known[other, 4] ^ e) | (known[other, 1] ^ b) | (known[other, 3] ^ d)
+                different |= (known[other, 0] ^ a) | (known[other, 2] ^ c)
+                if different == 0 and (
+                    levels_of(e) == 0
+                    or _same(wanted.tunnels, row, table.keys.tunnels, other, levels_of(e))
+                ):
+                    break
                 slot = (slot + 1) & mask
-                flow = slots[slot] - 1
+                flow = int(slots[at(slot)]) - 1
             if flow < 0:
                 flow = flows
                 flows += 1
-                slots[slot] = flows
-                known[flow, 0], known[flow, 1], known[flow, 2], known[flow, 3] = a, b, c, d
-                known[flow, 4] = e
-                if levels:
-                    _keep(tunnels, row, known_tunnels, flow)
+                slots[at(slot)] = flows
+                other = at(flow)
+                known[other, 0], known[other, 1], known[other, 2], known[other, 3] = a, b, c, d
+                known[other, 4] = e
+                if levels_of(e):
+                    _keep(wanted.tunnels, row, table.keys.tunnels, other)
             found[row] = flow
     return flows
 
 
 @jit_inside
-def _mixed(tunnels: Int64s, row: int, levels: int) -> int:
-    """Return a number that differs where tunnels do."""
-    mixed = 0
-    for level in range(levels):
-        mixed ^= tunnels[row, level] << level
+def _mixed(tunnels: Int64s, row: int, last: int, secret: Int64s) -> int:
+    """Return a key's last word mixed with the tunnels that its packet is in."""
+    mixed = last
+    for level in range(levels_of(last)):
+        mixed = folded(mixed ^ secret[6], tunnels[row, level] ^ secret[7]) ^ last
     return mixed
 
 
@@ -183,20 +192,11 @@ def _keep(tunnels: Int64s, row: int, known: Int64s, flow: int) -> None:
 
 
 @jit_inline
-def _hash(a: int, b: int, c: int, d: int, e: int) -> int:
-    """Mix a key. Halves times 27-bit constants: the sum of six stays below 2 ** 62."""
-    low = 0xFFFF_FFFF
-    source, destination = (a << 7) ^ a ^ b, (c << 9) ^ c ^ d
-    mixed = (
-        (source & low) * 0x4F1BBCD
-        + (source >> 32 & low) * 0x6C8E945
-        + (destination & low) * 0x7A1F3E1
-        + (destination >> 32 & low) * 0x5B2D6A9
-        + (e & low) * 0x6A09E67
-        + (e >> 32 & low) * 0x510E527
-    )
-    mixed = (mixed >> 32 ^ mixed) & low
-    return (mixed * 0x5851F42D & 0x3FFF_FFFF_FFFF_FFFF) >> 29
+def _hash(a: int, b: int, c: int, d: int, e: int, secret: Int64s) -> int:
+    """Mix a key: each word meets a secret number before it is multiplied."""
+    one = folded(a ^ secret[0], c ^ secret[1]) ^ folded(b ^ secret[2], d ^ secret[3])
+    mixed: int = folded(one ^ secret[4], e ^ secret[5])
+    return mixed
 
 
 def one_of_two(keys: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:

@@ -7,12 +7,12 @@ the oldest request that was not answered to its end.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place, jit_inside
+from replay.engine.accelerate import at, jit_in_place, jit_inside
 from replay.ingest.flow_state import BYTES, FIRST, LAST, NONE
 from replay.ingest.headers import (
     END_OF_MESSAGE,
@@ -56,12 +56,13 @@ MOST_WAITING = 1 << 20
 
 
 class Messages(NamedTuple):
-    """Each of shape (packets,); NONE where there is none."""
+    """Each but the last of shape (packets,); NONE where there is none."""
 
     flow: npt.NDArray[np.int32]  # row of the flows table
     kind: npt.NDArray[np.uint8]  # PacketKind
     reply_to: Int64s  # row
     think: Int64s  # ns
+    none: Int64s  # (4,): packets without flow, payload, reply_to and think
 
     @classmethod
     def empty(cls, rows: int) -> Messages:
@@ -71,12 +72,14 @@ class Messages(NamedTuple):
             np.empty(rows, dtype=np.uint8),
             np.empty(rows, dtype=np.int64),
             np.empty(rows, dtype=np.int64),
+            np.zeros(4, dtype=np.int64),
         )
 
     def part(self, rows: int) -> Messages:
         """Return the first `rows`, sharing memory."""
-        columns: list[npt.NDArray[Any]] = [column[:rows] for column in self]
-        return Messages(*columns)
+        return Messages(
+            self.flow[:rows], self.kind[:rows], self.reply_to[:rows], self.think[:rows], self.none
+        )
 
 
 class Counts(NamedTuple):
@@ -167,18 +170,19 @@ def _follow(
     counts: Int64s,
 ) -> None:
     """Walk through packets, of which the first is row `first` of all; add to `counts`."""
-    requests = answers = repeated = 0
+    requests = answers = repeated = strangers = unknown = alone = quick = 0
     for i in range(len(columns.time)):
-        flow, marks, payload = columns.flow[i], columns.marks[i], columns.payload[i]
+        row = at(i)
+        flow, marks, payload = columns.flow[row], columns.marks[row], columns.payload[row]
         kind, reply_to, think, side, connection = _CONTROL, NONE, NONE, ELSEWHERE, NONE
-        time, number = columns.time[i], NONE
+        time, number = columns.time[row], NONE
         if flow >= 0:
-            side, connection = facts[flow, _SIDE], facts[flow, _CONNECTION]
-            number = facts[flow, _NUMBER]
-            if flows[flow, FIRST] == NONE:
-                flows[flow, FIRST] = time
-            flows[flow, LAST] = time
-            flows[flow, BYTES] += np.int64(columns.length[i])
+            fact, known = facts[at(flow)], flows[at(flow)]
+            side, connection, number = fact[_SIDE], fact[_CONNECTION], fact[_NUMBER]
+            if known[FIRST] == NONE:
+                known[FIRST] = time
+            known[LAST] = time
+            known[BYTES] += np.int64(columns.length[row])
         if marks & REPEATED:
             repeated += 1
         if side == ELSEWHERE:
@@ -188,27 +192,34 @@ def _follow(
             kind = _TX
             if payload > 0 and marks & TRANSPORT:
                 answers += 1
-                reply_to = _answer(state[connection], marks, waiting)
-                state[connection, _ANSWER_TIME] = time
+                reply_to = _answer(state[at(connection)], marks, waiting)
+                state[at(connection), _ANSWER_TIME] = time
         elif marks & TRANSPORT and not marks & RST and payload > 0:
             if marks & REPEATED:
                 kind = _ACK
             elif marks & _ENDS:
                 kind = _REQUEST
                 requests += 1
-                if state[connection, _ANSWER_TIME] != NONE:
-                    think = time - state[connection, _ANSWER_TIME]
-                _request(first + i, state[connection], facts[flow, _ANSWERABLE], waiting, counts)
+                one = state[at(connection)]
+                if one[_ANSWER_TIME] != NONE:
+                    think = time - one[_ANSWER_TIME]
+                _request(first + i, one, facts[at(flow), _ANSWERABLE], waiting, counts)
             else:
                 kind = _DATA
         elif marks & TRANSPORT and not marks & (SYN | FIN | RST) and payload == 0:
             kind = _ACK
-            if state[connection, _ANSWER_TIME] != NONE:
-                reply_to = state[connection, _ANSWERED]
-        messages.flow[i] = number
-        messages.kind[i] = kind
-        messages.reply_to[i] = reply_to
-        messages.think[i] = think
+            if state[at(connection), _ANSWER_TIME] != NONE:
+                reply_to = state[at(connection), _ANSWERED]
+        messages.flow[row] = number
+        messages.kind[row] = kind
+        messages.reply_to[row] = reply_to
+        messages.think[row] = think
+        strangers += number < 0
+        unknown += payload < 0
+        alone += reply_to < 0
+        quick += think < 0
+    none = messages.none
+    none[0], none[1], none[2], none[3] = strangers, unknown, alone, quick
     counts[_REQUESTS] += requests
     counts[_ANSWERS] += answers
     counts[_REPEATED] += repeated
@@ -227,7 +238,7 @@ def _request(row: int, one: Int64s, answerable: int, waiting: Int64s, counts: In
     elif answerable:
         place = waiting[0, _FREE]
         if place:
-            waiting[0, _FREE] = waiting[place, _BEHIND]
+            waiting[0, _FREE] = waiting[at(place), _BEHIND]
         elif waiting[0, _USED] + 1 < len(waiting):
             waiting[0, _USED] += 1
             place = waiting[0, _USED]
@@ -249,9 +260,9 @@ def _answer(one: Int64s, marks: int, waiting: Int64s) -> int:
         return NONE
     place = one[_NEXT]
     if one[_COMPLETE] == 1 and place != NONE and not marks & REPEATED:
-        one[_ANSWERED], one[_COMPLETE] = waiting[place, _ROW], 0
-        one[_NEXT] = waiting[place, _BEHIND]
-        waiting[place, _BEHIND], waiting[0, _FREE] = waiting[0, _FREE], place
+        one[_ANSWERED], one[_COMPLETE] = waiting[at(place), _ROW], 0
+        one[_NEXT] = waiting[at(place), _BEHIND]
+        waiting[at(place), _BEHIND], waiting[0, _FREE] = waiting[0, _FREE], place
     if marks & END_OF_MESSAGE:
         one[_COMPLETE] = 1
     if one[_NEXT] == NONE:

@@ -7,15 +7,17 @@ has neither payload nor marks: it is no message.
 
 from __future__ import annotations
 
+from replay.engine.accelerate import at as index
 from replay.engine.accelerate import jit_in_place, jit_inline, jit_inside
 from replay.ingest.flows import END_WORDS, LEVELS, MAPPED, OUTER, Keys, pack
-from replay.ingest.headers import MALFORMED, OK, OUTGOING, SHORT, TYPE_IPV4, TYPE_IPV6
+from replay.ingest.headers import ETHERNET, MALFORMED, OK, OUTGOING, SHORT, TYPE_IPV4, TYPE_IPV6
 from replay.ingest.ip_headers import ipv4_header, ipv6_header
 from replay.ingest.link_headers import link_header
 from replay.ingest.network_headers import network_header
 from replay.ingest.records import Bytes, Columns, Int64s, u32, u64
 from replay.ingest.transport_headers import transport_header
 from replay.ingest.tunnels import inner_packet, may_be_tunnel
+from replay.ingest.usual_packet import usual_packet
 from replay.trace.schema import PacketStatus
 
 CUT, UNKNOWN = int(PacketStatus.CUT), int(PacketStatus.UNKNOWN)
@@ -41,35 +43,56 @@ def read_headers(
     """
     times, lengths, devices = columns.time, columns.length, columns.device
     payloads, all_marks, statuses = columns.payload, columns.marks, columns.status
-    ends, tunnels = keys.ends, keys.tunnels
+    ends = keys.ends
     for i in range(rows):
-        row = first + i
-        start, captured, length = block[i, 1], block[i, 2], block[i, 3]
-        end, wire_end = start + captured, start + length
-        payload, marks, number, packed, vlan = -1, 0, -1, -1, -1
-        at, kind, outgoing = link_header(data, start, end, links[block[i, 4]])
-        if kind != TYPE_IPV4 and kind != TYPE_IPV6:
-            at, kind, vlan = network_header(data, at, end, kind)
-        if kind == TYPE_IPV4 or kind == TYPE_IPV6:  # noqa: SIM109
-            here, packet_end, carried, packed, payload, marks, number, status = _ip_packet(
-                data, at, end, wire_end, kind, vlan, 0, ends, row
+        row, own = index(first + i), index(i)
+        start, captured, length = block[own, 1], block[own, 2], block[own, 3]
+        link, packed, status = links[index(block[own, 4])], -1, OK
+        if link == ETHERNET:
+            packed, source, destination, payload, marks, number = usual_packet(
+                data, start, captured, length
             )
-            if packed >= 0 and may_be_tunnel(carried, packed >> 40, packed >> 24 & 0xFFFF):
-                packed, payload, marks, number, status = _inside(
-                    data, here, end, packet_end, ends, tunnels, row, payload, marks, status
-                )
+        if packed >= 0:
+            ends[row, 0] = ends[row, 2] = 0
+            ends[row, 1], ends[row, 3], ends[row, 4] = source, destination, packed
         else:
-            status = SHORT if kind == SHORT else UNKNOWN
-        if status == SHORT:
-            status = CUT if captured < length else MALFORMED
-        ends[row, 4] = packed
+            payload, marks, number, status = _any_packet(
+                data, start, captured, length, link, keys, row
+            )
         sequence[row] = number
-        times[row] = block[i, 0]
+        times[row] = block[own, 0]
         lengths[row] = length
         payloads[row] = min(payload, _LONGEST)
-        all_marks[row] = marks | OUTGOING if outgoing else marks
+        all_marks[row] = marks
         statuses[row] = status
-        devices[row] = block[i, 4]
+        devices[row] = block[own, 4]
+
+
+@jit_inside
+def _any_packet(
+    data: Bytes, start: int, captured: int, length: int, link: int, keys: Keys, row: int
+) -> tuple[int, int, int, int]:
+    """Read a packet into a row of `keys`; return payload, marks, sequence number and status."""
+    ends, tunnels = keys.ends, keys.tunnels
+    end, wire_end = start + captured, start + length
+    payload, marks, number, packed, vlan = -1, 0, -1, -1, -1
+    at, kind, outgoing = link_header(data, start, end, link)
+    if kind != TYPE_IPV4 and kind != TYPE_IPV6:
+        at, kind, vlan = network_header(data, at, end, kind)
+    if kind == TYPE_IPV4 or kind == TYPE_IPV6:  # noqa: SIM109
+        here, packet_end, carried, packed, payload, marks, number, status = _ip_packet(
+            data, at, end, wire_end, kind, vlan, 0, ends, row
+        )
+        if packed >= 0 and may_be_tunnel(carried, packed >> 40, packed >> 24 & 0xFFFF):
+            packed, payload, marks, number, status = _inside(
+                data, here, end, packet_end, ends, tunnels, row, payload, marks, status
+            )
+    else:
+        status = SHORT if kind == SHORT else UNKNOWN
+    if status == SHORT:
+        status = CUT if captured < length else MALFORMED
+    ends[row, 4] = packed
+    return payload, marks | OUTGOING if outgoing else marks, number, status
 
 
 @jit_inline

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import at, jit_in_place
 from replay.errors import TraceError
 from replay.ingest.records import (
     BLOCK,
@@ -81,25 +81,26 @@ class PcapCapture:
 
 @jit_in_place
 def _walk(
-    data: Bytes, at: int, big: bool, unit: int, header: int, swapped: bool, block: Int64s
+    data: Bytes, here: int, big: bool, unit: int, header: int, swapped: bool, block: Int64s
 ) -> tuple[int, int, int]:
-    """Fill `block` from byte `at` on; return the next byte, the rows filled, and FULL or CUT.
+    """Fill `block` from byte `here` on; return the next byte, the rows filled, and FULL or CUT.
 
     A record moves on by at least its header, and never beyond the data.
     """
     size = len(data)
-    for row in range(BLOCK):
-        if at + header > size:
-            return at, row, CUT
-        captured, length = u32(data, at + 8, big), u32(data, at + 12, big)
+    for number in range(BLOCK):
+        if here + header > size:
+            return here, number, CUT
+        captured, length = u32(data, here + 8, big), u32(data, here + 12, big)
         if swapped and captured > length:
             captured, length = length, captured
-        if at + header + captured > size:
-            return at, row, CUT
-        block[row, 0] = u32(data, at, big) * 1_000_000_000 + u32(data, at + 4, big) * unit
-        block[row, 1] = at + header
+        if here + header + captured > size:
+            return here, number, CUT
+        row = at(number)
+        block[row, 0] = u32(data, here, big) * 1_000_000_000 + u32(data, here + 4, big) * unit
+        block[row, 1] = here + header
         block[row, 2] = captured
         block[row, 3] = max(captured, length)
         block[row, 4] = 0
-        at += header + captured
-    return at, BLOCK, FULL
+        here += header + captured
+    return here, BLOCK, FULL

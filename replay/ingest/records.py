@@ -131,12 +131,31 @@ def u16(data: Bytes, at: int, big: bool) -> int:
 def u32(data: Bytes, at: int, big: bool) -> int:
     """Return the 32-bit number at `at`, in either byte order."""
     a, b, c, d = u8(data, at), u8(data, at + 1), u8(data, at + 2), u8(data, at + 3)
-    if big:
-        return a << 24 | b << 16 | c << 8 | d
-    return d << 24 | c << 16 | b << 8 | a
+    little = d << 24 | c << 16 | b << 8 | a  # before it is asked which: this is one load
+    return swapped32(little) if big else little
+
+
+@jit_inline
+def swapped32(word: int) -> int:
+    """Return the lowest four bytes of `word` in the other order."""
+    return (word & 0xFF) << 24 | (word & 0xFF00) << 8 | word >> 8 & 0xFF00 | word >> 24 & 0xFF
+
+
+@jit_inline
+def swapped16(word: int) -> int:
+    """Return the lowest two bytes of `word` in the other order."""
+    return (word & 0xFF) << 8 | word >> 8 & 0xFF
 
 
 @jit_inline
 def u64(data: Bytes, at: int) -> int:
     """Return the eight bytes at `at`, the first the highest, as a signed word."""
     return u32(data, at, True) << 32 | u32(data, at + 4, True)
+
+
+@jit_inline
+def little64(data: Bytes, at: int) -> int:
+    """Return the eight bytes at `at`, the first the lowest, as a signed word: in one load."""
+    a, b, c, d = u8(data, at), u8(data, at + 1), u8(data, at + 2), u8(data, at + 3)
+    e, f, g, h = u8(data, at + 4), u8(data, at + 5), u8(data, at + 6), u8(data, at + 7)
+    return h << 56 | g << 48 | f << 40 | e << 32 | d << 24 | c << 16 | b << 8 | a

@@ -10,6 +10,7 @@ import sys
 from enum import Enum
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from replay.engine.accelerate import compiled_sources
@@ -200,3 +201,32 @@ def test_a_change_of_any_number_that_is_compiled_in_is_noticed() -> None:
                 value = getattr(source, name, None)
                 number = type(value) is int or (isinstance(value, type) and issubclass(value, Enum))
                 assert not number or str(source.__file__) in hashed, (path, name)
+
+
+FOLDED = """
+import numpy as np
+from replay.engine.accelerate import folded, jit
+
+@jit
+def fold(one, other):
+    return folded(one, other)
+
+for one, other in ((3, 5), (-3, 5), (2**62 + 1, 2**61 + 7), (-(2**63), 2**63 - 1)):
+    print(fold(np.int64(one), np.int64(other)))
+"""
+
+
+@pytest.mark.parametrize("interpreted", ["0", "1"])
+def test_the_halves_of_a_product_are_folded(tmp_path: Path, interpreted: str) -> None:
+    (tmp_path / "halves.py").write_text(FOLDED)
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "REPLAY_CACHE": str(tmp_path / "cache"),
+        "NUMBA_DISABLE_JIT": interpreted,
+    }
+    command = [sys.executable, str(tmp_path / "halves.py")]
+    answer = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    pairs = ((3, 5), (-3, 5), (2**62 + 1, 2**61 + 7), (-(2**63), 2**63 - 1))
+    products = [(one * other).to_bytes(16, "little", signed=True) for one, other in pairs]
+    halves = [np.frombuffer(it, np.int64) for it in products]
+    assert answer.stdout.split() == [str(lower ^ upper) for lower, upper in halves]

@@ -43,7 +43,7 @@ def test_keys_are_numbered_in_order_of_appearance(rows: list) -> None:
         wanted = _keys(rows[i : i + 3])
         found = np.empty(len(wanted.ends), dtype=np.int32)
         table = with_room(table, flows, len(found))
-        flows = number_flows(wanted, len(found), table.keys, table.slots, flows, found)
+        flows = number_flows(wanted, len(found), table, flows, found)
         for (*ends, tunnels), flow in zip(rows[i : i + 3], found.tolist(), strict=True):
             key = (*ends, *tunnels[: ends[4] >> 13 & 3])
             assert flow == (NO_FLOW if ends[4] < 0 else expected.setdefault(key, len(expected)))
@@ -57,7 +57,7 @@ def test_the_ends_of_tunnels_are_those_of_the_first_packet() -> None:
     wanted = _keys(rows)
     wanted.tunnels[:, LEVELS:] = [[10, 11, 12, 13, 14], [20, 21, 22, 23, 24]]
     table, found = new_table(2), np.empty(2, dtype=np.int32)
-    assert number_flows(wanted, 2, table.keys, table.slots, 0, found) == 1
+    assert number_flows(wanted, 2, table, 0, found) == 1
     assert table.keys.tunnels[0].tolist() == [7, 0, 0, 10, 11, 12, 13, 14]
     assert with_room(table, 1, 9).keys.tunnels[0].tolist() == [7, 0, 0, 10, 11, 12, 13, 14]
 
@@ -84,7 +84,7 @@ def test_both_directions_have_a_key_in_common_of_the_same_protocol_vlan_and_tunn
     )
     common, own = one_of_two(keys)
     table, found = new_table(9), np.empty(9, dtype=np.int32)
-    assert number_flows(common, 9, table.keys, table.slots, 0, found) == 6
+    assert number_flows(common, 9, table, 0, found) == 6
     assert found.tolist() == [0, 0, 1, 2, 3, 4, 3, 5, 5]
     assert own.tolist() == [False, False, False, True, False, False, False, False, False]
 
