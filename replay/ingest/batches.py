@@ -60,7 +60,7 @@ def batches(
                 missing = None
                 if field.nullable:
                     missing = values == none.get(field.name, -1)
-                    values = np.where(missing, 0, values)
+                    values = values * ~missing  # several times as fast as np.where
                 arrays.append(arrow_array(values, field.type, missing))
             yield pa.record_batch(arrays, schema=schema)
 

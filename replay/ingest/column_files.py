@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any, Generic, NamedTuple, TypeVar
 
@@ -13,55 +14,83 @@ import numpy.typing as npt
 
 from replay import mapped
 
-#: Rows that are kept in memory.
+#: Rows that are kept in memory, and written together when there are more.
 FEW = 1 << 16
 
 Table = TypeVar("Table", bound=NamedTuple)
 
 
 class ColumnFiles(Generic[Table]):
-    """Takes a table (a NamedTuple of arrays) block by block, and gives it as a whole.
+    """Gives room for the next rows of a table (a NamedTuple of arrays), and in the end all of it.
 
-    One block is written while the next one is filled: who fills them needs two.
+    Rows are written while those after them are filled.
     """
 
     def __init__(self, empty: Table) -> None:
         """`empty` has no rows: it says of what types the columns are."""
         self.rows = 0
         self._empty = empty
-        self._blocks: list[Table] = []
+        self._buffer, self._other = empty, empty
+        self._filled = 0  # rows of the buffer
         self._files: dict[str, IO[bytes]] = {}
         self._writer: ThreadPoolExecutor | None = None
         self._written: Future[None] | None = None
 
-    def append(self, block: Table) -> None:
-        """Add a block; it may be filled again when the one after it was added.
+    def room(self, rows: int) -> Table:
+        """Return room for the next rows, up to so many; `add` takes those that were filled.
 
         Raises TraceError: disk full.
         """
-        self.rows += len(block[0])
-        if self._writer is None and self.rows <= FEW:
-            self._blocks.append(self._table({k: v.copy() for k, v in block._asdict().items()}))
-            return
+        if self._filled + rows > len(self._buffer[0]):
+            if self._filled:
+                self._write_buffer()
+            if rows > len(self._buffer[0]):
+                of = {k: np.empty(max(rows, FEW), it.dtype) for k, it in self._columns()}
+                self._buffer = self._empty._replace(**of)
+        return self._part(self._filled, self._filled + rows)
+
+    def add(self, rows: int) -> Table:
+        """Take the first rows of the room that was given last; return them."""
+        added = self._part(self._filled, self._filled + rows)
+        self._filled += rows
+        self.rows += rows
+        return added
+
+    def whole(self) -> Table:
+        """Return all rows, in the order in which they came; writable. Nothing can be added then.
+
+        Raises TraceError: disk full.
+        """
+        if self._writer is None:
+            here = {name: it.copy() for name, it in self._part(0, self._filled)._asdict().items()}
+            return self._empty._replace(**here)
+        if self._filled:
+            self._write_buffer()
+        self._wait()
+        self._writer.shutdown()
+        columns = {}
+        for name, column in self._columns():
+            with self._files[name] as file:
+                columns[name] = mapped.file_array(file, column.dtype)
+        self._buffer = self._other = self._empty
+        return self._empty._replace(**columns)
+
+    def _columns(self) -> Iterable[tuple[str, npt.NDArray[Any]]]:
+        return self._empty._asdict().items()
+
+    def _part(self, begin: int, end: int) -> Table:
+        """Return rows of the buffer, sharing memory."""
+        part = {name: it[begin:end] for name, it in self._buffer._asdict().items()}
+        return self._empty._replace(**part)
+
+    def _write_buffer(self) -> None:
+        """Have the filled rows written, and fill the other buffer meanwhile."""
         if self._writer is None:
             self._writer = ThreadPoolExecutor(1)
         self._wait()
-        self._written = self._writer.submit(self._write, [*self._blocks, block])
-        self._blocks = []
-
-    def whole(self) -> Table:
-        """Return all rows, in the order in which they came; writable. Nothing can be added then."""
-        columns = self._empty._asdict()
-        self._wait()
-        if self._writer is not None:
-            self._writer.shutdown()
-        for name, column in columns.items():
-            if self._files:
-                with self._files[name] as file:
-                    columns[name] = mapped.file_array(file, column.dtype)
-            elif self._blocks:
-                columns[name] = np.concatenate([getattr(it, name) for it in self._blocks])
-        return self._table(columns)
+        self._written = self._writer.submit(self._write, self._part(0, self._filled))
+        self._buffer, self._other = self._other, self._buffer
+        self._filled = 0
 
     def _wait(self) -> None:
         """Wait until the block before is written."""
@@ -71,15 +100,11 @@ class ColumnFiles(Generic[Table]):
         except OSError as error:
             raise mapped.not_written(error) from None
 
-    def _write(self, blocks: list[Table]) -> None:
-        """Write blocks behind those before. Raises OSError."""
+    def _write(self, rows: Table) -> None:
+        """Write rows behind those before. Raises OSError."""
         self._files = self._files or {name: _file() for name in self._empty._fields}
-        for block in blocks:
-            for name, column in block._asdict().items():
-                _write(self._files[name], np.ascontiguousarray(column).data.cast("B"))
-
-    def _table(self, columns: dict[str, npt.NDArray[Any]]) -> Table:
-        return self._empty._replace(**columns)
+        for name, column in rows._asdict().items():
+            _write(self._files[name], column.data.cast("B"))
 
 
 def _file() -> IO[bytes]:

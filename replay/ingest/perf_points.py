@@ -84,7 +84,6 @@ class _Reader:
         self.file = PointFiles()
         self.runs: list[Int64s] = []
         self.threads: dict[int, str] = {}  # as the scheduler's events name them
-        self._points, self._written = Points.empty(BLOCK), Points.empty(BLOCK)
         self._runs = np.empty(BLOCK, np.int64)
         self._others = np.empty(_OTHERS, np.int64)
         self._looked = _STEP  # the first block loads functions
@@ -101,7 +100,7 @@ class _Reader:
                 self.slots,
                 self.names,
                 self.found.tally,
-                self._points,
+                self.file.room(BLOCK),
                 self.file.rows,
                 self._runs,
                 self._others,
@@ -111,9 +110,7 @@ class _Reader:
                 return
             if runs:
                 self.runs.append(self._runs[:runs].copy())
-            if count:
-                self.file.append(self._points.part(0, count))
-                self._points, self._written = self._written, self._points
+            self.file.add(count)
             for place in self._others[:others].tolist():
                 self._take(block.data, place)
             self._name_threads(block.data)

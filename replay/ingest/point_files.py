@@ -13,7 +13,7 @@ Int64s = npt.NDArray[np.int64]
 
 
 class PointFiles:
-    """Takes points with times of the recorder's clock, as ColumnFiles takes its blocks."""
+    """Takes points with times of the recorder's clock, as ColumnFiles takes rows."""
 
     def __init__(self) -> None:
         self._files = ColumnFiles(Points.empty(0))
@@ -24,15 +24,17 @@ class PointFiles:
         """How many points there are."""
         return self._files.rows
 
-    def append(self, block: Points) -> None:
-        """Add a block of at least one point; its times are changed.
+    def room(self, points: int) -> Points:
+        """Return room for the next points, up to so many. Raises TraceError: disk full."""
+        return self._files.room(points)
 
-        Raises TraceError: disk full.
-        """
-        if not self._files.rows:
+    def add(self, points: int) -> None:
+        """Take the first points of the room that was given last."""
+        first = not self._files.rows
+        block = self._files.add(points)
+        if first and points:
             self._base = int(block.time[0])
         np.subtract(block.time, self._base, out=block.time)
-        self._files.append(block)
 
     def whole(self, runs: Int64s) -> tuple[Points, int, int]:
         """Return all points, and the earliest and the latest time on the recorder's clock.

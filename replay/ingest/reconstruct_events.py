@@ -93,23 +93,20 @@ def make_events(
     found: ColumnFiles[Columns] = ColumnFiles(Columns.empty(0))
     packets: ColumnFiles[PacketEvents] = ColumnFiles(PacketEvents.empty(0))
     late: list[Int64s] = []
-    room, written = Columns.empty(BLOCK), Columns.empty(BLOCK)
-    seen_packets, written_packets = PacketEvents.empty(BLOCK), PacketEvents.empty(BLOCK)
     of_late = np.empty((2 * BLOCK, 3), np.int64)
     filled = np.zeros(3, np.int64)
     for number, part in enumerate(in_order(points, runs)):
-        block = Block(room, seen_packets, found.rows, of_late, filled)
+        room = found.room(len(part.time)), packets.room(len(part.time))
+        block = Block(*room, found.rows, of_late, filled)
         filled[:] = 0
         find_events(part, known, cpus, in_epoll, woken, napis, block)
-        found.append(room.part(slice(int(filled[0]))))
-        packets.append(seen_packets.part(slice(int(filled[2]))))
-        room, written = written, room
-        seen_packets, written_packets = written_packets, seen_packets
+        found.add(int(filled[0]))
+        packets.add(int(filled[2]))
         late.append(of_late[: filled[1]].copy())
         if number % _LOOK == 0:
             mapped.make_room()
     filled[:] = 0
-    end_all(cpus, Block(room, seen_packets, found.rows, of_late, filled))
+    end_all(cpus, Block(found.room(0), packets.room(0), found.rows, of_late, filled))
     columns = found.whole()
     for one in (*late, of_late[: filled[1]]):
         lasts, caused = one[one[:, 1] >= 0], one[one[:, 1] < 0]

@@ -15,7 +15,7 @@ import numpy as np
 from replay.errors import TraceError
 from replay.ingest.point_files import PointFiles
 from replay.ingest.points_order import BLOCK, LONGEST
-from replay.ingest.reconstruct_points import NO_CPU, NO_DEVICE, NO_TID, NULL, Point, Points, detail
+from replay.ingest.reconstruct_points import NO_CPU, NO_DEVICE, NO_TID, NULL, Point, detail
 from replay.ingest.recording import CLOCK_MONOTONIC, Recording
 from replay.ingest.stream import Stream
 from replay.ingest.tracepoint_decode import LATEST
@@ -113,9 +113,10 @@ class _Reader:
         """Put the rows that are held into columns."""
         if self._rows:
             rows = np.array(self._rows, np.int64).T
-            empty = Points.empty(0)._asdict()
-            columns = zip(empty.items(), rows, strict=True)
-            self.whole.append(Points(**{k: row.astype(it.dtype) for (k, it), row in columns}))
+            room = self.whole.room(len(self._rows))._asdict()
+            for column, row in zip(room.values(), rows, strict=True):
+                column[:] = row
+            self.whole.add(len(self._rows))
             self._rows.clear()
 
 

@@ -62,18 +62,15 @@ def read_text(stream: Source) -> Recording:
     )
     found = empty_found()
     said = Said()
-    points, written, whole = Points.empty(0), Points.empty(0), PointFiles()
+    whole = PointFiles()
     runs, last = [np.zeros(0, np.int64)], 0
     for buffer, start, ends in _chunks(stream):
-        if len(ends) > len(points.time):
-            points = Points.empty(len(ends))
+        points = whole.room(len(ends))
         before = found.counts.copy()
         rows = int(text_walk.walk(buffer, start, ends, dialects, line, points, found))
         said.collect(buffer, start, before, found)
         runs.append(whole.rows + _runs(points.time[:rows], last))
-        if rows:  # else the block before may still be on its way
-            whole.append(points.part(0, rows))
-            points, written = written, points
+        whole.add(rows)
         last = int(found.counts[LAST_TIME])
         mapped.make_room()
     if not whole.rows:

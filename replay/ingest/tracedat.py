@@ -15,7 +15,6 @@ from replay.ingest.little_endian import Bytes
 from replay.ingest.perf_walk import Tally
 from replay.ingest.point_files import PointFiles
 from replay.ingest.points_order import BLOCK, LONGEST
-from replay.ingest.reconstruct_points import Points
 from replay.ingest.recording import CLOCK_MONOTONIC, Loss, Recording
 from replay.ingest.stream import Stream
 from replay.ingest.tracedat_file import CpuPages, TraceDat, read_trace_dat
@@ -62,7 +61,6 @@ class _Reader:
         self.counts = np.zeros(3, np.int64)
         most = file.page_size // LEAST_RECORD
         self._pages = max(BLOCK // most, 1)  # at a time
-        self._points, self._written = (Points.empty(self._pages * most) for _ in range(2))
         self._runs = np.empty(self._pages * most, np.int64)
         self._losses = np.empty((self._pages, 3), np.int64)
 
@@ -86,16 +84,14 @@ class _Reader:
             self.slots,
             self.names,
             self.tally,
-            self._points,
+            self.whole.room(len(self._runs)),
             self.whole.rows,
             self._runs,
             self._losses,
             self.counts,
         )
         self.runs.append(self._runs[: int(runs)].copy())
-        if count:
-            self.whole.append(self._points.part(0, int(count)))
-            self._points, self._written = self._written, self._points
+        self.whole.add(int(count))
         for time, where, records in self._losses[: int(self.counts[LOSSES])].tolist():
             self.losses.append(Loss(time, where, records))
         for tid, place, size in self.names.threads[: int(self.names.found[1])].tolist():

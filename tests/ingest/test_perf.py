@@ -321,6 +321,7 @@ def test_however_small_the_steps_the_bundle_is_the_same(
     whole = read_perf(path)
     monkeypatch.setattr(mapped, "STEP", 13)
     monkeypatch.setattr(mapped, "SMALL_COLUMN", 1)
+    monkeypatch.setattr(mapped, "COLUMNS", 0)
     monkeypatch.setattr(column_files, "FEW", 10)
     parts = read_perf(path)
     assert parts.manifest == whole.manifest
