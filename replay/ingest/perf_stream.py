@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 
@@ -43,30 +45,33 @@ class Stream:
 
     def blocks(self) -> Iterator[Block]:
         """Yield all records, decompressed, in the order of the file."""
-        unpacked = _Unpacked(self.big)
+        unpacked = _Unpacked(self)
         block = Block(self.data, self.start, self.end)
         while True:
             yield block
-            at = block.at
-            size = int(whole_record(self.data, at, self.end))
-            kind = struct.unpack_from("<I", self.data.data, at)[0] if size else 0
-            if kind not in PACKED:
+            if not packed_record(self.data, block.at, self.end):
                 break
             try:
-                yield from unpacked.blocks(self.data[_body(self.data, at, kind, size)])
+                yield from unpacked.blocks(block.at)
             except ZstdError:
-                self.cut = f"byte {at}, where its zstd stream is damaged"
+                self.cut = f"byte {unpacked.at}, where its zstd stream is damaged"
                 return
-            block.at = at + size
-        if at < self.end:
-            self.cut = f"byte {at}"
-        elif unpacked.rest:
-            self.cut = f"byte {at}, within its zstd stream"
+            block.at = unpacked.at
+        if block.at < self.end:
+            self.cut = f"byte {block.at}"
+        elif len(unpacked.rest):
+            self.cut = f"byte {block.at}, within its zstd stream"
 
 
-def _body(data: Bytes, at: int, kind: int, size: int) -> slice:
+def packed_record(data: Bytes, at: int, end: int) -> int:
+    """Return the size of the whole packed record at byte `at`; 0 where there is none."""
+    size = int(whole_record(data, at, end))
+    return size if size and struct.unpack_from("<I", data.data, at)[0] in PACKED else 0
+
+
+def _body(data: Bytes, at: int, size: int) -> slice:
     """Return where the compressed bytes of a record lie."""
-    if kind == COMPRESSED:
+    if struct.unpack_from("<I", data.data, at)[0] == COMPRESSED:
         return slice(at + HEADER, at + size)
     # Its real length comes first, for the rest is padding.
     length = struct.unpack_from("<q", data.data, at + HEADER)[0] if size >= HEADER + 8 else 0
@@ -75,28 +80,63 @@ def _body(data: Bytes, at: int, kind: int, size: int) -> slice:
 
 
 class _Unpacked:
-    """One zstd stream, and the record at its end that is not whole yet."""
+    """One zstd stream: what packed records hold, and the record at its end that is not whole yet.
 
-    def __init__(self, big: bool) -> None:
-        self.big = big
-        self.rest = 0  # bytes of that record, at the buffer's start
-        self._buffer = np.empty(BLOCK + _LARGEST_RECORD, np.uint8)
+    A piece is unpacked while the one before it is read.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.at = 0  # the packed record that is being read, or the byte after the last one
+        self.rest = np.empty(0, np.uint8)  # of the record that is not whole
+        self._behind = 0  # the byte after the last one that was unpacked
         self._frame = ZstdDecompressor()
 
-    def blocks(self, packed: Bytes) -> Iterator[Block]:
-        """Yield the records that `packed` adds. Raises ZstdError where it is damaged."""
-        data = bytes(packed)
-        while data or not (self._frame.needs_input or self._frame.eof):
-            if self._frame.eof:
-                self._frame = ZstdDecompressor()
-            got = self._frame.decompress(data, BLOCK)
-            data = self._frame.unused_data if self._frame.eof else b""
-            end = self.rest + len(got)
-            self._buffer[self.rest : end] = np.frombuffer(got, np.uint8)
-            if self.big:
-                turned = int(turn_frames(self._buffer, 0, end))
-            yield (block := Block(self._buffer, 0, turned if self.big else end))
-            self.rest = end - block.at
-            if self.rest > _LARGEST_RECORD:
-                raise ZstdError
-            self._buffer[: self.rest] = self._buffer[block.at : end].copy()
+    def blocks(self, at: int) -> Iterator[Block]:
+        """Yield what the packed record at byte `at` and those behind it hold.
+
+        Raises ZstdError where one is damaged.
+        """
+        pieces = self._pieces(at)
+        with ThreadPoolExecutor(1) as beside:
+            coming = beside.submit(next, pieces, None)
+            while (piece := coming.result()) is not None:
+                buffer, end, self.at = piece
+                if not end:
+                    raise ZstdError
+                begin = _LARGEST_RECORD - len(self.rest)
+                buffer[begin:_LARGEST_RECORD] = self.rest
+                coming = beside.submit(next, pieces, None)
+                big = self.stream.big
+                block = Block(buffer, begin, int(turn_frames(buffer, begin, end)) if big else end)
+                yield block
+                if end - block.at > _LARGEST_RECORD:
+                    raise ZstdError
+                self.rest = buffer[block.at : end].copy()
+        self.at = self._behind
+
+    def _pieces(self, at: int) -> Iterator[tuple[Bytes, int, int]]:
+        """Yield buffers whose bytes from _LARGEST_RECORD up to an end are the next ones.
+
+        There are two of them, filled in turn. Beside them stand the ends, and the packed record
+        that they are from; where that is damaged, the end is 0.
+        """
+        data, end = self.stream.data, self.stream.end
+        buffers = cycle([np.empty(_LARGEST_RECORD + BLOCK, np.uint8) for _ in range(2)])
+        while size := packed_record(data, at, end):
+            packed = bytes(data[_body(data, at, size)])
+            while packed or not (self._frame.needs_input or self._frame.eof):
+                if self._frame.eof:
+                    self._frame = ZstdDecompressor()
+                buffer = next(buffers)
+                try:
+                    got = self._frame.decompress(packed, BLOCK)
+                except ZstdError:
+                    yield buffer, 0, at
+                    return
+                packed = self._frame.unused_data if self._frame.eof else b""
+                filled = _LARGEST_RECORD + len(got)
+                buffer[_LARGEST_RECORD:filled] = np.frombuffer(got, np.uint8)
+                yield buffer, filled, at
+            at += size
+        self._behind = at
