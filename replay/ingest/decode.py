@@ -1,6 +1,6 @@
 """Every packet of a capture decoded, and its flow numbered, batch by batch.
 
-One thread reads and decodes, another numbers flows; batches of rows go round.
+One thread reads, decodes and numbers flows, another follows them; batches of rows go round.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from replay.ingest.flow_state import (
     NONE,
-    end_turns,
     follow_flows,
     new_state,
     pair_flows,
@@ -23,7 +21,6 @@ from replay.ingest.flow_state import (
 )
 from replay.ingest.flows import (
     FlowTable,
-    Keys,
     new_keys,
     new_table,
     number_flows,
@@ -40,20 +37,17 @@ from replay.trace.schema import PacketStatus
 BATCHES = 3
 
 
+#: Flows that there is room for at first.
+_ROOM = 1 << 16
+
+
 class Batch(NamedTuple):
-    """Decoded packets, and what their flows are found by."""
+    """Decoded packets, and the flows met up to the last of them."""
 
     columns: Columns
-    keys: Keys
     sequence: Int64s
-
-    def part(self, first: int, behind: int) -> Batch:
-        """Return the rows from `first` up to `behind`, sharing memory."""
-        return Batch(
-            self.columns.part(first, behind),
-            self.keys.part(first, behind),
-            self.sequence[first:behind],
-        )
+    flows: int
+    table: FlowTable
 
 
 class Decoded:
@@ -65,36 +59,30 @@ class Decoded:
     def __init__(self) -> None:
         self.clock = Clock()
         self.flows = 0
-        self.table: FlowTable = new_table(BLOCK)
+        self.table: FlowTable = new_table(1)
         self.state = new_state(BLOCK)
         self.status = np.zeros(len(PacketStatus), dtype=np.int64)  # packets of each
         self._connections = 0
-        self._table_of_connections: FlowTable = new_table(BLOCK)
+        self._table_of_connections: FlowTable = new_table(_ROOM)
         self._first = np.full(BLOCK, NONE, dtype=np.int64)  # flow of each connection
         self._late = np.empty((ROWS, 2), dtype=np.int64)
 
     def add(self, batch: Batch) -> Int64s:
-        """Number the flows of the next batch; return whose turns it ended, as `end_turns` does."""
-        rows = len(batch.sequence)
-        for first in range(0, rows, BLOCK):
-            part = batch.part(first, min(first + BLOCK, rows))
-            self._number(part.keys, part.columns.flow)
-            follow_flows(part.columns, part.sequence, self.state, self.status)
-        columns = batch.columns
-        late = end_turns(columns, self.clock.packets, self.state, self._late)
+        """Follow the flows of the next batch; return whose turns it ended, as `end_turns` does."""
+        self._meet(batch)
+        columns, first = batch.columns, self.clock.packets
+        late = follow_flows(columns, batch.sequence, first, self.state, self.status, self._late)
         self.clock.look(columns.time)
         return self._late[:late]
 
-    def _number(self, keys: Keys, found: npt.NDArray[np.int32]) -> None:
-        """Write the flow of each key into `found`; tell new flows whom they answer."""
-        rows, before = len(found), self.flows
-        self.table = table = with_room(self.table, before, rows)
-        self.flows = number_flows(keys, rows, table, before, found)
+    def _meet(self, batch: Batch) -> None:
+        """Tell the flows that are new in a batch whom they answer."""
+        before, self.flows, self.table = self.flows, batch.flows, batch.table
         new = self.flows - before
         if not new:
             return
         self.state = with_state_of(self.state, self.flows)
-        ends, own = one_of_two(table.keys.part(before, self.flows))
+        ends, own = one_of_two(self.table.keys.part(before, self.flows))
         self._table_of_connections = table = with_room(
             self._table_of_connections, self._connections, new
         )
@@ -115,10 +103,11 @@ def decode_capture(
     then.
     """
     forget_code()  # most of what its import touched is not needed to load functions
-    free = [new_batch() for _ in range(BATCHES)]
-    busy: deque[tuple[Batch, Future[Future[None] | None]]] = deque()
+    free = [_Room() for _ in range(BATCHES)]
+    busy: deque[tuple[_Room, Future[Future[None] | None]]] = deque()
     rows, most = 0, 0  # a short batch first: it loads all functions of this pass
-    batch = free.pop()
+    room = free.pop()
+    keys, table, flows = new_keys(BLOCK), new_table(_ROOM), 0
     links = np.zeros(0, dtype=np.int64)  # of the interfaces met so far
     with ThreadPoolExecutor(1) as other:
         for block, filled in capture.blocks():
@@ -126,29 +115,23 @@ def decode_capture(
             if len(links) < len(interfaces):
                 links = np.array([it.link for it in interfaces], dtype=np.int64)
             if rows and rows + filled > most:
-                busy.append((batch, other.submit(take, batch.part(0, rows))))
+                busy.append((room, other.submit(take, room.batch(rows, flows, table))))
                 rows = 0
                 if not most or not free:
-                    batch, before = busy.popleft()
+                    room, before = busy.popleft()
                     _finish(before.result())
                 else:
-                    batch = free.pop()
+                    room = free.pop()
                 if not most:
                     forget_code()
                     most = ROWS
                 done()
-            read_headers(
-                capture.window.data,
-                block,
-                filled,
-                links,
-                batch.columns,
-                batch.keys,
-                batch.sequence,
-                rows,
-            )
+            data, columns = capture.window.data, room.columns
+            read_headers(data, block, filled, links, columns, keys, room.sequence, rows)
+            table = with_room(table, flows, filled)
+            flows = number_flows(keys, filled, table, flows, columns.flow[rows : rows + filled])
             rows += filled
-        busy.append((batch, other.submit(take, batch.part(0, rows))))
+        busy.append((room, other.submit(take, room.batch(rows, flows, table))))
         for _, before in busy:
             _finish(before.result())
 
@@ -159,10 +142,13 @@ def _finish(taken: Future[None] | None) -> None:
         taken.result()
 
 
-def new_batch() -> Batch:
-    """Return room for the rows of a batch."""
-    return Batch(
-        Columns.empty(ROWS),
-        new_keys(ROWS),
-        np.empty(ROWS, dtype=np.int64),
-    )
+class _Room:
+    """Room for the rows of a batch."""
+
+    def __init__(self) -> None:
+        self.columns = Columns.empty(ROWS)
+        self.sequence = np.empty(ROWS, dtype=np.int64)
+
+    def batch(self, rows: int, flows: int, table: FlowTable) -> Batch:
+        """Return the first `rows` as a batch, sharing memory."""
+        return Batch(self.columns.part(0, rows), self.sequence[:rows], flows, table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import at, jit_in_place
+from replay.engine.accelerate import at, jit_in_place, jit_inline
 from replay.ingest.headers import ACK, END_OF_MESSAGE, FIN, OK, REPEATED, RST, SYN, TRANSPORT
 from replay.ingest.records import LAST_OF_TURN, Columns
 
@@ -61,12 +61,14 @@ def pair_flows(
 
 
 @jit_in_place
-def follow_flows(columns: Columns, sequence: Int64s, state: Int64s, status: Int64s) -> None:
-    """Count packets, note SYNs, and mark TCP payload that its flow carried before.
+def follow_flows(
+    columns: Columns, sequence: Int64s, first: int, state: Int64s, status: Int64s, late: Int64s
+) -> int:
+    """Count packets, note SYNs, mark TCP payload that its flow carried before, and end turns.
 
-    `status` counts the packets of each PacketStatus.
+    `status` counts the packets of each PacketStatus; the rest is as for `end_turns`.
     """
-    rows, damaged = len(columns.flow), 0
+    rows, damaged, count = len(columns.flow), 0, 0
     for number in range(rows):
         row = at(number)
         if columns.status[row] != OK:
@@ -77,51 +79,62 @@ def follow_flows(columns: Columns, sequence: Int64s, state: Int64s, status: Int6
             continue
         one = state[at(flow)]
         one[PACKETS] += 1
-        marks, first = columns.marks[row], sequence[row]
+        marks, byte = columns.marks[row], sequence[row]
         if marks & SYN:
             one[ASKS] = -1 if marks & ACK else 1
-        if first < 0:
-            continue
-        payload, expected = np.int64(columns.payload[row]), one[_NEXT_BYTE]
-        if marks & SYN:
-            one[_NEXT_BYTE] = first + 1 + payload & 0xFFFF_FFFF
-        elif payload > 0:
-            after = first + payload & 0xFFFF_FFFF
-            ahead = after - expected & 0xFFFF_FFFF
-            if expected >= 0 and (ahead == 0 or ahead >= 1 << 31):
-                columns.marks[row] |= REPEATED
-            else:
-                one[_NEXT_BYTE] = after
+        if byte >= 0:
+            payload, expected = np.int64(columns.payload[row]), one[_NEXT_BYTE]
+            if marks & SYN:
+                one[_NEXT_BYTE] = byte + 1 + payload & 0xFFFF_FFFF
+            elif payload > 0:
+                after = byte + payload & 0xFFFF_FFFF
+                ahead = after - expected & 0xFFFF_FFFF
+                if expected >= 0 and (ahead == 0 or ahead >= 1 << 31):
+                    columns.marks[row] |= REPEATED
+                else:
+                    one[_NEXT_BYTE] = after
+        count += _end_turn(columns, number, first, state, late, count)
     status[OK] += rows - damaged
+    return count
 
 
 @jit_in_place
-def end_turns(columns: Columns, row: int, state: Int64s, late: Int64s) -> int:
+def end_turns(columns: Columns, first: int, state: Int64s, late: Int64s) -> int:
     """Mark the packets with payload behind which the other side speaks: they end messages.
 
-    The packets are in order of time, the first of them is row `row`. Those that stand before it are
-    written into `late`, shape (packets, 2), row and flow; return how many.
+    The packets are in order of time, the first of them is row `first`. Those that stand before it
+    are written into `late`, shape (packets, 2), row and flow; return how many.
     """
     count = 0
     for number in range(len(columns.flow)):
-        i = at(number)
-        flow, marks = columns.flow[i], columns.marks[i]
-        if flow < 0 or columns.payload[i] <= 0 or not marks & TRANSPORT:
-            continue
-        one = state[at(flow)]
-        other = one[REVERSE]
-        if other != NONE and other != flow:
-            part = state[at(other), _PART]
-            if part != NONE:
-                state[at(other), _PART] = NONE
-                if part >= row:
-                    columns.marks[at(part - row)] |= LAST_OF_TURN
-                else:
-                    late[count, 0], late[count, 1] = part, other
-                    count += 1
-        if not marks & (RST | REPEATED):
-            one[_PART] = NONE if marks & (END_OF_MESSAGE | FIN) else row + number
+        if columns.flow[at(number)] >= 0:
+            count += _end_turn(columns, number, first, state, late, count)
     return count
+
+
+@jit_inline
+def _end_turn(
+    columns: Columns, number: int, first: int, state: Int64s, late: Int64s, count: int
+) -> int:
+    """End the other side's turn where packet `number` speaks; return 1 where that is in `late`."""
+    row = at(number)
+    flow, marks = columns.flow[row], columns.marks[row]
+    if columns.payload[row] <= 0 or not marks & TRANSPORT:
+        return 0
+    one, found = state[at(flow)], 0
+    other = one[REVERSE]
+    if other != NONE and other != flow:
+        part = state[at(other), _PART]
+        if part != NONE:
+            state[at(other), _PART] = NONE
+            if part >= first:
+                columns.marks[at(part - first)] |= LAST_OF_TURN
+            else:
+                late[count, 0], late[count, 1] = part, other
+                found = 1
+    if not marks & (RST | REPEATED):
+        one[_PART] = NONE if marks & (END_OF_MESSAGE | FIN) else first + number
+    return found
 
 
 def forget_turns(state: Int64s) -> None:

@@ -214,7 +214,10 @@ def one_of_two(keys: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
     for word in (1, 0):  # the highest decides last
         later = (turned[:, word] < ends[:, word]) | ((turned[:, word] == ends[:, word]) & later)
     common = np.where(later[:, None], turned, ends)
-    return Keys(common, keys.tunnels), (turned == ends).all(axis=1)
+    own = turned[:, 4] == packed
+    for word in (0, 1):  # the destination's are the source's then, too
+        own &= turned[:, word] == ends[:, word]
+    return Keys(common, keys.tunnels), own
 
 
 def addresses(words: Int64s) -> npt.NDArray[np.uint8]:

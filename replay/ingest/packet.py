@@ -38,8 +38,8 @@ def read_headers(
 ) -> None:
     """Read the headers of a block's packets into all columns but `flow`, and what flows need.
 
-    They become the rows from `first` on. A row of `keys` whose last word is negative has no flow;
-    `sequence` is that of TCP, else -1.
+    They become the rows from `first` on of `columns` and of `sequence`, which is that of TCP, else
+    -1. `keys` is a block's, too; one whose last word is negative has no flow.
     """
     times, lengths, devices = columns.time, columns.length, columns.device
     payloads, all_marks, statuses = columns.payload, columns.marks, columns.status
@@ -53,11 +53,11 @@ def read_headers(
                 data, start, captured, length
             )
         if packed >= 0:
-            ends[row, 0] = ends[row, 2] = 0
-            ends[row, 1], ends[row, 3], ends[row, 4] = source, destination, packed
+            ends[own, 0] = ends[own, 2] = 0
+            ends[own, 1], ends[own, 3], ends[own, 4] = source, destination, packed
         else:
             payload, marks, number, status = _any_packet(
-                data, start, captured, length, link, keys, row
+                data, start, captured, length, link, keys, own
             )
         sequence[row] = number
         times[row] = block[own, 0]

@@ -25,7 +25,7 @@ Bytes = npt.NDArray[np.uint8]
 BLOCK = 8_192
 
 #: Rows of a batch: what one thread hands to another at once.
-ROWS = 4 * BLOCK
+ROWS = 8 * BLOCK
 
 #: A packet whose record holds no time, or none that can be (before 1970, after 2116).
 NO_TIME = -1

@@ -116,8 +116,9 @@ def ends_of(table: FlowTable, reverse: Int64s) -> Ends:
 def _numbered(words: Int64s) -> tuple[Int64s, Int64s]:
     """Return the different rows of `words`, sorted, and which of them each row is."""
     order = np.lexsort((words[:, 1], words[:, 0]))
+    upper, lower = words[order, 0], words[order, 1]
     new = np.ones(len(words), dtype=np.bool_)
-    new[1:] = (words[order[1:]] != words[order[:-1]]).any(axis=1)
+    new[1:] = (upper[1:] != upper[:-1]) | (lower[1:] != lower[:-1])
     number = np.empty(len(words), dtype=np.int64)
     number[order] = np.cumsum(new) - 1
     return words[order[new]], number
@@ -142,7 +143,9 @@ def infer_server(ends: Ends, asks: Int64s, packets: Int64s) -> Server:
         return Server(inferred=True)
     ports = np.concatenate([ends.destination_port[there], ends.source_port[back]])
     protocols = np.concatenate([ends.protocol[there], ends.protocol[back]])
-    candidates, inverse = np.unique(protocols << 16 | ports, return_inverse=True)
+    both = protocols << 16 | ports
+    candidates = np.unique(both)
+    inverse = np.searchsorted(candidates, both)
     connections = np.bincount(inverse)
     busy = np.bincount(inverse, weights=np.concatenate([weight[there], weight[back]]))
     best = int(candidates[np.lexsort((candidates & 0xFFFF, -busy, -connections))[0]])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import at, jit_in_place, jit_inline
 from replay.ingest.records import NO_TIME
 from replay.units import SECOND
 
@@ -77,6 +77,12 @@ def _look(time: Int64s, facts: Int64s, steps: Int64s) -> int:
     first = NO_TIME
     latest, low, high = facts[_LATEST], facts[_LOW], facts[_HIGH]
     backwards = untimed = 0
+    if _in_order(time, latest):  # as nearly always
+        first, last = time[0], time[-1]
+        facts[_LATEST], facts[_HIGH] = last, max(high, last)
+        if latest == NO_TIME:
+            facts[_LOW] = first
+        return int(first)
     for row in range(len(time)):
         now = time[row]
         if now == NO_TIME:
@@ -96,6 +102,17 @@ def _look(time: Int64s, facts: Int64s, steps: Int64s) -> int:
     facts[_BACKWARDS] += backwards
     facts[_UNTIMED] += untimed
     return first
+
+
+@jit_inline
+def _in_order(time: Int64s, latest: int) -> bool:
+    """Return whether there are times, all known, and each is at or behind the one before it."""
+    if not len(time) or time[0] < latest or time[0] == NO_TIME:
+        return False
+    falls = 0
+    for row in range(1, len(time)):
+        falls += time[at(row)] < time[at(row - 1)]
+    return falls == 0
 
 
 def settle(time: Int64s, before: int, behind: int) -> tuple[Int64s, Int64s, Int64s]:

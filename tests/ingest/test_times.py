@@ -6,12 +6,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.ingest.decode import Decoded, new_batch
-from replay.ingest.records import KINDS, NO_TIME
+from replay.ingest.decode import Batch, Decoded
+from replay.ingest.flows import new_table
+from replay.ingest.records import KINDS, NO_TIME, Columns
 from replay.ingest.rows import put_aside, rows_in_order
 from replay.ingest.spool import Spool
 from replay.ingest.times import Clock
@@ -29,12 +31,13 @@ class Timed(NamedTuple):
 
 def _settle(folder: Path, times: list[int], each: int = 3) -> Timed:
     """Pass packets without a flow through both passes, so many a batch."""
-    batch = new_batch()
-    batch.keys.ends[:, -1] = -1
+    columns, sequence, none = Columns.empty(each), np.full(each, -1), new_table(1)
+    columns.flow[:] = -1
     with Spool(folder, KINDS) as spool:
         decoded = Decoded()
         for first in range(0, len(times), each):
-            part = batch.part(0, len(times[first : first + each]))
+            rows = len(times[first : first + each])
+            part = Batch(columns.part(0, rows), sequence[:rows], 0, none)
             part.columns.time[:] = times[first : first + each]
             part.columns.length[:] = range(first, first + len(part.columns.time))
             for column in (part.columns.payload, part.columns.marks, part.columns.status):
