@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,22 @@ class Batches:
         return pa.Table.from_batches(self.make(), self.schema)
 
     def write(self, folder: Path, name: str, compress: str | None) -> None:
-        """Write the table as replay.trace.bundle.write_table does."""
+        """Write the table as replay.trace.bundle.write_table does.
+
+        A batch is written while the next one is made.
+        """
         schema = pa.schema([self.schema.field(it) for it in self.said])
-        with table_file(folder / f"{name}.arrow", schema, compress) as writer:
+        with (
+            table_file(folder / f"{name}.arrow", schema, compress) as writer,
+            ThreadPoolExecutor(1) as beside,
+        ):
+            written: Future[None] | None = None
             for batch in self.make():
-                writer.write_batch(batch.select(self.said))
+                if written is not None:
+                    written.result()
+                written = beside.submit(writer.write_batch, batch.select(self.said))
+            if written is not None:
+                written.result()
 
 
 def batches(

@@ -5,12 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import IO, Any, Generic, NamedTuple, TypeVar
+from typing import IO, Generic, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from replay import mapped
 
@@ -32,7 +30,7 @@ class ColumnFiles(Generic[Table]):
         self._empty = empty
         self._buffer, self._other = empty, empty
         self._filled = 0  # rows of the buffer
-        self._files: dict[str, IO[bytes]] = {}
+        self._files: list[IO[bytes]] = []
         self._writer: ThreadPoolExecutor | None = None
         self._written: Future[None] | None = None
 
@@ -45,16 +43,14 @@ class ColumnFiles(Generic[Table]):
             if self._filled:
                 self._write_buffer()
             if rows > len(self._buffer[0]):
-                of = {k: np.empty(max(rows, FEW), it.dtype) for k, it in self._columns()}
-                self._buffer = self._empty._replace(**of)
+                columns = [np.empty(max(rows, FEW), it.dtype) for it in self._empty]
+                self._buffer = self._empty._make(columns)
         return self._part(self._filled, self._filled + rows)
 
-    def add(self, rows: int) -> Table:
-        """Take the first rows of the room that was given last; return them."""
-        added = self._part(self._filled, self._filled + rows)
+    def add(self, rows: int) -> None:
+        """Take the first rows of the room that was given last."""
         self._filled += rows
         self.rows += rows
-        return added
 
     def whole(self) -> Table:
         """Return all rows, in the order in which they came; writable. Nothing can be added then.
@@ -62,26 +58,21 @@ class ColumnFiles(Generic[Table]):
         Raises TraceError: disk full.
         """
         if self._writer is None:
-            here = {name: it.copy() for name, it in self._part(0, self._filled)._asdict().items()}
-            return self._empty._replace(**here)
+            return self._empty._make([it.copy() for it in self._part(0, self._filled)])
         if self._filled:
             self._write_buffer()
         self._wait()
         self._writer.shutdown()
-        columns = {}
-        for name, column in self._columns():
-            with self._files[name] as file:
-                columns[name] = mapped.file_array(file, column.dtype)
+        columns = []
+        for file, column in zip(self._files, self._empty, strict=True):
+            with file:
+                columns.append(mapped.file_array(file, column.dtype))
         self._buffer = self._other = self._empty
-        return self._empty._replace(**columns)
-
-    def _columns(self) -> Iterable[tuple[str, npt.NDArray[Any]]]:
-        return self._empty._asdict().items()
+        return self._empty._make(columns)
 
     def _part(self, begin: int, end: int) -> Table:
         """Return rows of the buffer, sharing memory."""
-        part = {name: it[begin:end] for name, it in self._buffer._asdict().items()}
-        return self._empty._replace(**part)
+        return self._empty._make([it[begin:end] for it in self._buffer])
 
     def _write_buffer(self) -> None:
         """Have the filled rows written, and fill the other buffer meanwhile."""
@@ -102,9 +93,9 @@ class ColumnFiles(Generic[Table]):
 
     def _write(self, rows: Table) -> None:
         """Write rows behind those before. Raises OSError."""
-        self._files = self._files or {name: _file() for name in self._empty._fields}
-        for name, column in rows._asdict().items():
-            _write(self._files[name], column.data.cast("B"))
+        self._files = self._files or [_file() for _ in self._empty]
+        for file, column in zip(self._files, rows, strict=True):
+            _write(file, column.data.cast("B"))
 
 
 def _file() -> IO[bytes]:

@@ -17,6 +17,7 @@ class PointFiles:
 
     def __init__(self) -> None:
         self._files = ColumnFiles(Points.empty(0))
+        self._room = Points.empty(0)
         self._base = 0  # the first point's time: most recordings begin with the earliest one
 
     @property
@@ -26,15 +27,16 @@ class PointFiles:
 
     def room(self, points: int) -> Points:
         """Return room for the next points, up to so many. Raises TraceError: disk full."""
-        return self._files.room(points)
+        self._room = self._files.room(points)
+        return self._room
 
     def add(self, points: int) -> None:
         """Take the first points of the room that was given last."""
-        first = not self._files.rows
-        block = self._files.add(points)
-        if first and points:
-            self._base = int(block.time[0])
-        np.subtract(block.time, self._base, out=block.time)
+        time = self._room.time[:points]
+        if points and not self._files.rows:
+            self._base = int(time[0])
+        np.subtract(time, self._base, out=time)
+        self._files.add(points)
 
     def whole(self, runs: Int64s) -> tuple[Points, int, int]:
         """Return all points, and the earliest and the latest time on the recorder's clock.

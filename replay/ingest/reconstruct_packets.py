@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from replay import mapped
 from replay.engine.accelerate import jit_in_place
+from replay.ingest.flow_numbers import number_flows
 from replay.ingest.reconstruct_points import (
     FLOW_HASH_BIT,
     NULL,
@@ -79,7 +80,7 @@ def find_packets(seen: PacketEvents, device: int) -> Packets:
     for part in mapped.steps(count):
         begin, end = part.start, part.stop
         _name(begin, end, received, length, family, bare, headers, tcp, kind, payload)
-    hashes, versions = _number_flows(flow, family)
+    hashes, versions = number_flows(flow, family)
     cpu = int(np.argmax(cpus))
     return Packets(row, time, length, payload, kind, flow, received, hashes, versions, tcp, cpu)
 
@@ -149,28 +150,6 @@ def _name(
                 kind[packet] = _ACK
         if packet >= received:
             kind[packet] = _TX
-
-
-def _number_flows(
-    flow: Int64s, family: npt.NDArray[np.uint8]
-) -> tuple[Int64s, npt.NDArray[np.uint8]]:
-    """Make of hashes numbers of flows, in order of hash; returns their hashes and versions."""
-    values, versions = np.zeros(0, np.int64), np.zeros(0, np.uint8)
-    for part in mapped.steps(len(flow)):
-        hashes = flow[part]
-        fresh = np.setdiff1d(hashes, np.append(values, -1))
-        if len(fresh):
-            mine = np.flatnonzero(np.isin(hashes, fresh))
-            fresh, first = np.unique(hashes[mine], return_index=True)
-            six = family[part][mine[first]]
-            values = np.concatenate([values, fresh])
-            versions = np.concatenate([versions, np.where(six, 6, 4).astype(np.uint8)])
-            order = np.argsort(values)
-            values, versions = values[order], versions[order]
-    for part in mapped.steps(len(flow)):
-        hashes = flow[part]
-        flow[part] = np.where(hashes >= 0, np.searchsorted(values, hashes), -1)
-    return values, versions
 
 
 def messages(packets: Packets) -> tuple[Int64s, bool]:
