@@ -37,10 +37,12 @@ def main() -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status; None takes the process's arguments.
 
+    Commands see in their context's `obj` whether it is the only one that this process runs.
+
     An interrupt is status 130 and a reader that went away 1, both silently: Typer sees to them.
     """
     try:
-        status = app(arguments, standalone_mode=False)
+        status = app(arguments, standalone_mode=False, obj=arguments is None)
     except ReplayError as error:
         return _fail(str(error), error.exit_code)
     except OSError as error:

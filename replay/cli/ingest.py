@@ -18,6 +18,7 @@ class Compression(StrEnum):
 
 
 def ingest(
+    context: typer.Context,
     source: Annotated[
         list[Path],
         typer.Argument(
@@ -106,10 +107,14 @@ def ingest(
     ] = None,
 ) -> None:
     """Read a recording into a bundle, and say what was found, inferred and lost."""
+    from replay.engine.accelerate import interpret
     from replay.ingest.ingest import ingest as read
+    from replay.ingest.little import is_little
     from replay.layout import hash_entries
     from replay.progress import shown
 
+    if context.obj and is_little(source):
+        interpret()
     key = None
     if anonymize or anonymize_key:
         from replay.trace.anonymize import new_key, read_key

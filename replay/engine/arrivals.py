@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import at, jit_inline, jit_inside, prefetch
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.followers import FOLLOWER, LINKS, NEXT, ROW, TIME, put
 from replay.engine.heap import pop, push
+from replay.engine.intrinsics import at, prefetch
 from replay.engine.packets import packets
 from replay.units import NEVER
 

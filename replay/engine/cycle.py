@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from replay.engine.accelerate import at, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.arrivals import arrive, next_arrival
+from replay.engine.intrinsics import at
 from replay.engine.packets import packets
 from replay.engine.tally import COALESCING, CPU, TIMER, note
 from replay.engine.workload import Int64s

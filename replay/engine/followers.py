@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from replay.engine.accelerate import at, int64s_at, jit_in_place, jit_inline
+from replay.engine.accelerate import jit_in_place, jit_inline
+from replay.engine.intrinsics import at, int64s_at
 from replay.engine.workload import Int64s, Workload
 from replay.units import NEVER
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import at, jit_inline
+from replay.engine.accelerate import jit_inline
 from replay.engine.arrivals import answer, materialise
 from replay.engine.cycle import disturbed, following, interrupt, look, new_cycle, skip_empty
+from replay.engine.intrinsics import at
 from replay.engine.packets import packets
 from replay.engine.ring import refresh
 from replay.engine.state import (

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import at, jit_inline
+from replay.engine.accelerate import jit_inline
 from replay.engine.followers import FOLLOWER, TIME
+from replay.engine.intrinsics import at
 from replay.engine.workload import Int64s
 
 

@@ -11,9 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from numba import types
-
-from replay.engine.accelerate import jit_inline, settings
+from replay.engine.accelerate import interpreted, jit_inline
 from replay.errors import PolicyError, nearest
 
 Hook = Callable[..., Any]
@@ -40,7 +38,7 @@ def read_hooks(path: Path | None, defaults: dict[str, Hook]) -> tuple[dict[str, 
     found = {name: getattr(module, name) for name in defaults if name in own}
     if not found:
         raise PolicyError(f"{path}: defines none of {', '.join(defaults)}")
-    if not settings.DISABLE_JIT:
+    if not interpreted():
         for name, hook in found.items():
             _compile(path, own[name], hook)
     return kernels | found, list(found)
@@ -98,6 +96,8 @@ def _check(path: Path, name: str, function: Hook, defaults: dict[str, Hook]) -> 
 
 def _compile(path: Path, function: Hook, hook: Any) -> None:
     """Compile for int64, so that what cannot be compiled is said here and not in the engine."""
+    from numba import types
+
     try:
         hook.compile((types.int64,) * len(signature(function).parameters))
     except Exception as error:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import bytes_at, int64s_at, jit_inline
+from replay.engine.accelerate import jit_inline
 from replay.engine.followers import plan
+from replay.engine.intrinsics import bytes_at, int64s_at
 from replay.engine.workload import Int64s, Workload
 from replay.mapped import zeros
 

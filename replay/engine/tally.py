@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import add_line, at, bit_length, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.causes import CAUSES
 from replay.engine.histogram import BUCKETS, MAX_BITS, SUB_BITS
+from replay.engine.intrinsics import add_line, at, bit_length
 from replay.engine.packets import packets
 
 KINDS = len(CAUSES)

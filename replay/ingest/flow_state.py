@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import at, jit_in_place, jit_inline
+from replay.engine.accelerate import jit_in_place, jit_inline
+from replay.engine.intrinsics import at
 from replay.ingest.headers import ACK, END_OF_MESSAGE, FIN, OK, REPEATED, RST, SYN, TRANSPORT
 from replay.ingest.records import LAST_OF_TURN, Columns
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import at, folded, jit_in_place, jit_inline, jit_inside, prefetch
+from replay.engine.accelerate import jit_in_place, jit_inline, jit_inside
+from replay.engine.intrinsics import at, folded, prefetch
 
 Int64s = npt.NDArray[np.int64]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_inline, trailing_zeros
+from replay.engine.accelerate import jit_inline
+from replay.engine.intrinsics import trailing_zeros
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import at, jit_in_place, jit_inside
+from replay.engine.accelerate import jit_in_place, jit_inside
+from replay.engine.intrinsics import at
 from replay.ingest.flow_state import BYTES, FIRST, LAST, NONE
 from replay.ingest.headers import (
     END_OF_MESSAGE,

@@ -7,8 +7,8 @@ has neither payload nor marks: it is no message.
 
 from __future__ import annotations
 
-from replay.engine.accelerate import at as index
 from replay.engine.accelerate import jit_in_place, jit_inline, jit_inside
+from replay.engine.intrinsics import at as index
 from replay.ingest.flows import END_WORDS, LEVELS, MAPPED, OUTER, Keys, pack
 from replay.ingest.headers import ETHERNET, MALFORMED, OK, OUTGOING, SHORT, TYPE_IPV4, TYPE_IPV6
 from replay.ingest.ip_headers import ipv4_header, ipv6_header

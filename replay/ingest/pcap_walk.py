@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replay.engine.accelerate import at, jit_in_place
+from replay.engine.accelerate import jit_in_place
+from replay.engine.intrinsics import at
 from replay.errors import TraceError
 from replay.ingest.records import (
     BLOCK,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import at, jit_in_place, jit_inline
+from replay.engine.accelerate import jit_in_place, jit_inline
+from replay.engine.intrinsics import at
 from replay.ingest.records import NO_TIME
 from replay.units import SECOND
 

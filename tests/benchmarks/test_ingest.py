@@ -48,6 +48,20 @@ def test_ingest(benchmark: Any, capture: Path, tmp_path: Path) -> None:
     _compare(benchmark, capture)
 
 
+def test_a_dozen_packets(benchmark: Any, tmp_path: Path) -> None:
+    """The whole command, and how many times as long as an empty Python process it takes."""
+    source, output = tmp_path / "dozen.pcap", tmp_path / "dozen.trace"
+    write_exchanges(source, 4)
+
+    def absent() -> None:
+        shutil.rmtree(output, ignore_errors=True)
+
+    command = [*REPLAY, str(source), "-o", str(output)]
+    benchmark.pedantic(_run, (command,), setup=absent, rounds=3 * ROUNDS, warmup_rounds=1)
+    empty = _best(lambda: _run([sys.executable, "-c", "pass"]))
+    benchmark.extra_info["times_python"] = round(benchmark.stats.stats.min / empty, 1)
+
+
 @pytest.mark.parametrize("piped", [False, True])
 def test_peak_memory(benchmark: Any, capture: Path, tmp_path: Path, piped: bool) -> None:
     command = [*REPLAY, "-" if piped else str(capture), "-o", str(tmp_path / "large.trace")]

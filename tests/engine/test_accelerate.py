@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from replay.engine.accelerate import compiled_sources
+from replay.engine.compiler import compiled_sources
 
 PARTS = """
 from replay.engine.accelerate import jit, jit_inline, jit_inside
@@ -74,7 +74,8 @@ def test_another_process_links_the_parts_of_the_first(tmp_path: Path) -> None:
 
 ADDED = """
 import numpy as np
-from replay.engine.accelerate import LINE, add_line, jit
+from replay.engine.accelerate import jit
+from replay.engine.intrinsics import LINE, add_line
 
 @jit
 def added(numbers, to, line):
@@ -205,7 +206,8 @@ def test_a_change_of_any_number_that_is_compiled_in_is_noticed() -> None:
 
 FOLDED = """
 import numpy as np
-from replay.engine.accelerate import folded, jit
+from replay.engine.accelerate import jit
+from replay.engine.intrinsics import folded
 
 @jit
 def fold(one, other):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from replay.engine import accelerate, hooks
-from replay.engine.accelerate import settings
+from replay.engine import compiler, hooks
+from replay.engine.accelerate import interpreted
 from replay.engine.hook_file import read_hooks
 from replay.errors import PolicyError
 from replay.units import NEVER
@@ -59,7 +59,7 @@ def test_a_file_decides_what_it_defines(tmp_path: Path) -> None:
     found, own = read_hooks(path, DEFAULTS)
     assert own == ["after_poll"]
     assert plain(found["interrupt_at"]) is _at
-    if settings.DISABLE_JIT:
+    if interpreted():
         assert found["after_poll"](20, 3, 0) == 43
     else:
         assert len(found["after_poll"].nopython_signatures) == 1  # type: ignore[attr-defined]
@@ -90,7 +90,7 @@ def test_one_line_for_what_is_no_hook(tmp_path: Path, text: str, message: str) -
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.skipif(settings.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.skipif(interpreted(), reason="nothing is compiled")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -142,15 +142,15 @@ def test_only_what_calls_hooks_is_compiled_anew_for_them(
 ) -> None:
     path = tmp_path / "mine.py"
     path.write_text(HOOK + "    return 1\n")
-    monkeypatch.setattr(accelerate, "HOOKS", str(path))
+    monkeypatch.setattr(compiler, "HOOKS", str(path))
     for name in ("replay.engine.general.run", "replay.engine.hooks", "replay_hooks_mine"):
-        assert accelerate._hooks_of(type("F", (), {"__module__": name})) == str(path)
+        assert compiler._hooks_of(type("F", (), {"__module__": name})) == str(path)
     for name in ("replay.engine.thread", "replay.ingest.pcap"):
-        assert accelerate._hooks_of(type("F", (), {"__module__": name})) == ""
-    before, without = accelerate._sources_hash(str(path)), accelerate._sources_hash("")
-    assert before == accelerate._sources_hash(str(path)) != without
+        assert compiler._hooks_of(type("F", (), {"__module__": name})) == ""
+    before, without = compiler._sources_hash(str(path)), compiler._sources_hash("")
+    assert before == compiler._sources_hash(str(path)) != without
     path.write_text(HOOK + "    return 2\n")
-    assert accelerate._sources_hash(str(path)) not in (before, without)
+    assert compiler._sources_hash(str(path)) not in (before, without)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import at, int64s_at, jit_in_place, jit_inside
+from replay.engine.accelerate import jit_in_place, jit_inside
 from replay.engine.general.interrupts import next_interrupt
 from replay.engine.general.lists import IPIS, POLL_LIST, cpu_list, first, pop, push, task_node
 from replay.engine.general.softirqs_ahead import (
@@ -31,6 +31,7 @@ from replay.engine.general.state import (
     task_of,
 )
 from replay.engine.general.workers_behind import follow
+from replay.engine.intrinsics import at, int64s_at
 from replay.engine.topology import FLOATS, Topology
 from replay.units import MICROSECOND, NEVER
 

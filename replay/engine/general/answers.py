@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import at, int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.arrivals import answer
 from replay.engine.general.device import answer_size_of, row_of, transmit, transmits_on
 from replay.engine.general.state import queue_of
 from replay.engine.histogram import BUCKETS
+from replay.engine.intrinsics import at, int64s_at
 from replay.engine.tally import KINDS, bucket
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.general.answers import queue_of_slot
 from replay.engine.general.device import admit
 from replay.engine.general.lists import POLL_LIST, cpu_list, first
@@ -18,6 +18,7 @@ from replay.engine.general.state import (
     NOTHING,
     queue_of,
 )
+from replay.engine.intrinsics import int64s_at
 from replay.units import NEVER
 
 BUSY_POLL_BUDGET = 8  # include/net/busy_poll.h

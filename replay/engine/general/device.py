@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from replay.engine import hooks
-from replay.engine.accelerate import array_at, at, bytes_at, int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.dim import DIM, RX_CQE, RX_EQE, RX_GAP, TX_EQE, dim_profile, dim_sample
 from replay.engine.general.state import (
     CQE,
@@ -17,6 +17,7 @@ from replay.engine.general.state import (
     queue_of,
     turn_of,
 )
+from replay.engine.intrinsics import array_at, at, bytes_at, int64s_at
 from replay.engine.itr import ITR, itr_sample
 from replay.units import MICROSECOND, NEVER
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.general.lists import IPIS, cpu_list, first, pop
 from replay.engine.general.sched import enqueue, rotate, run_softirq, schedule, wake
 from replay.engine.general.state import (
@@ -24,6 +24,7 @@ from replay.engine.general.state import (
     queue_of,
     task_of,
 )
+from replay.engine.intrinsics import int64s_at
 from replay.units import NEVER
 
 

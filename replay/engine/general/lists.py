@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import at, int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.general.state import NOTHING, lists_at
+from replay.engine.intrinsics import at, int64s_at
 
 # A CPU's lists of queues and of tasks; every task has one of queues besides
 POLL_LIST, THIS_PASS, AGAIN, FIFO, WAITING, IPIS, LISTS_PER_CPU = 0, 1, 2, 3, 4, 5, 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from replay.engine import hooks
-from replay.engine.accelerate import at, bytes_at, int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.general.device import (
     admit,
     arm,
@@ -30,6 +30,7 @@ from replay.engine.general.state import (
     queue_of,
     task_of,
 )
+from replay.engine.intrinsics import at, bytes_at, int64s_at
 from replay.units import NEVER
 
 # Where a poll stands

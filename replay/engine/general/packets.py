@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import at, int64s_at, jit_in_place
+from replay.engine.accelerate import jit_in_place
 from replay.engine.causes import CAUSES
 from replay.engine.followers import FOLLOWER, bucket_shift, buckets, plan
 from replay.engine.general.ahead import memory_ahead
 from replay.engine.general.state import WORKERS
 from replay.engine.histogram import BUCKETS
+from replay.engine.intrinsics import at, int64s_at
 from replay.engine.workload import Int64s, Workload, count_requests
 from replay.host import Host
 from replay.mapped import require_memory, zeros

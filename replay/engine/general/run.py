@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import at, int64s_at, jit_in_place, jit_inline, jit_inside, prefetch
+from replay.engine.accelerate import jit_in_place, jit_inline, jit_inside
 from replay.engine.arrivals import next_row
 from replay.engine.followers import FOLLOWER, LINKS, ROW
 from replay.engine.general.ahead import at_rest
@@ -39,6 +39,7 @@ from replay.engine.general.state import (
     turn_of,
 )
 from replay.engine.general.worker import go_on_in_worker
+from replay.engine.intrinsics import at, int64s_at, prefetch
 from replay.units import NEVER
 
 

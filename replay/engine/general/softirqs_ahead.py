@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import at, int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.general.device import refresh
 from replay.engine.general.lists import POLL_LIST, cpu_list, pop, push
 from replay.engine.general.napi import start_timer
 from replay.engine.general.state import NAPI, NOBODY, NOTHING, cpu_of, queue_of
+from replay.engine.intrinsics import at, int64s_at
 from replay.units import NEVER
 
 FAILED = -1

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from replay.engine.accelerate import array_at, at, jit_inline
+from replay.engine.accelerate import jit_inline
+from replay.engine.intrinsics import array_at, at
 
 NOTHING = -1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from replay.engine import hooks
-from replay.engine.accelerate import at, int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.general.answers import answer_request, count_answer, queue_of_slot
 from replay.engine.general.busy import (
     BUSY_TOP,
@@ -17,6 +17,7 @@ from replay.engine.general.device import poke, row_of
 from replay.engine.general.napi import start_timer
 from replay.engine.general.sched import ASLEEP, block, passes_quietly, spend
 from replay.engine.general.state import APP, CPUS, KERNEL, NOTHING, cpu_of, queue_of, task_of
+from replay.engine.intrinsics import at, int64s_at
 from replay.engine.tally import bucket
 from replay.units import BUSY_POLL_TICK, NEVER
 

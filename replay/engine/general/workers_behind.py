@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.engine.accelerate import at, int64s_at, jit_inline, jit_inside
+from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.general.answers import count_answer, queue_of_slot
 from replay.engine.general.sched import ASLEEP
 from replay.engine.general.softirqs_ahead import BEGIN, STRIDE, messages_of, spans_of
@@ -21,6 +21,7 @@ from replay.engine.general.worker import (
     SERVED,
     WOKEN,
 )
+from replay.engine.intrinsics import at, int64s_at
 from replay.units import NEVER
 
 
