@@ -131,7 +131,7 @@ def read_only(path: Path) -> mmap.mmap:
         if not os.fstat(file.fileno()).st_size:
             raise OSError(errno.EINVAL, "the file is empty")
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    if len(mapped) >= LARGE:
+    if len(mapped) >= SMALL_COLUMN:
         keep_small(mapped)
     return mapped
 
@@ -229,6 +229,14 @@ _READ = re.compile(
     r"^([0-9a-f]+)-([0-9a-f]+) r-[-x]p .*\.so[.0-9]*\n(?:[A-Z].*\n)*?Anonymous: +0 kB$",
     re.MULTILINE,
 )
+
+
+def trim() -> None:
+    """Give memory that was freed back to the kernel: large pieces of work are behind."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except AttributeError:  # another C library than glibc
+        return
 
 
 def _keep() -> None:

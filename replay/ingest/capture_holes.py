@@ -42,7 +42,7 @@ def find_holes(
         row = {"start_ns": 0, "end_ns": clock.duration, "source": 0, "lost": None}
         gaps.append({**row, "cause": "unrecorded"})
     if findings.note:
-        holes.append(Hole("its end is missing", None, "everything after the cut"))
+        holes.append(Hole("the capture's end is missing", None, "everything after the cut"))
     return holes, gaps
 
 

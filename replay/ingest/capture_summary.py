@@ -22,7 +22,10 @@ _NEARLY_ALL = 0.95
 _MOST_ADDRESSES = 16
 
 #: Holes that are told in more words.
-_SAID = ("the packets were dropped by the capture", "its end is missing")
+_SAID = ("the packets were dropped by the capture", "the capture's end is missing")
+
+#: What a capture alone never tells.
+NO_SERVICE = "service times: a capture cannot tell them from waiting"
 
 #: The link type of Endace's capture cards, which stamp packets themselves.
 _ERF = 197
@@ -201,7 +204,7 @@ def _lost(told: Told, facts: Facts) -> None:
         if facts.status[kind]:
             told.lost.append(f"{facts.status[kind]:,} packets are {what}")
     told.lost += [str(hole) for hole in facts.holes if hole.cause not in _SAID]
-    told.lost.append("service times: a capture cannot tell them from waiting")
+    told.lost.append(NO_SERVICE)
     told.losses = {
         "cut": int(findings.note is not None),
         "dropped": findings.dropped,

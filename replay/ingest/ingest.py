@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +87,7 @@ def ingest(
     counters before and after, and settings of the device (see replay.ingest.attachments), in any
     order.
 
-    `server` is as for read_capture, `device` as for read_perf, and whose settings are meant where
+    `server` is as for captured, `device` as for read_perf, and whose settings are meant where
     files tell of several; `policy` names what the host ran under; `outcomes` are results of other
     policies and rates, each as replay.ingest.outcomes.parse_outcome reads it; `clock_offset` is the
     capture's clock less the recording's, as replay.ingest.join.parse_offset reads it, where the
@@ -170,11 +171,11 @@ def _writer(
         return _bundle_writer(path, compress)
     if kind in CAPTURES and stream is not None:
         return _capture_writer(stream, server, compress)
-    return _events_writer(source, device, compress)
+    return _events_writer(partial(_read_events, source, device), compress)
 
 
-def _events_writer(source: _Source, device: str | None, compress: str | None) -> Writer:
-    """Return what reads a recording of kernel events and writes its tables."""
+def _events_writer(reader: Callable[[Made], Ingested], compress: str | None) -> Writer:
+    """Return what reads kernel events and writes their tables, large ones as soon as made."""
 
     def write(folder: Path) -> Ingested:
         begun: dict[str, Future[None]] = {}
@@ -183,7 +184,7 @@ def _events_writer(source: _Source, device: str | None, compress: str | None) ->
             def made(name: str, table: Batches) -> None:
                 begun[name] = beside.submit(table.write, folder, name, compress)
 
-            read = _read_events(source, device, made)
+            read = reader(made)
         for one in begun.values():
             one.result()
         _write_tables(folder, read, compress, *begun)
@@ -238,16 +239,17 @@ def _join_writer(
     recording, capture = (
         it.path if it.stream is None else opened.enter_context(it.stream.as_file()) for it in pair
     )
-    read = read_joined(recording, capture, server=server, device=device, clock_offset=offset)
-    for place, it in enumerate(pair):
-        if it.stream is not None and not it.stream.is_file:  # it was copied: say what it was
-            read.manifest["sources"][place] = it.stream.entry()
 
-    def write(folder: Path) -> Ingested:
-        _write_tables(folder, read, compress)
-        return read
+    def read(made: Made) -> Ingested:
+        joined = read_joined(
+            recording, capture, server=server, device=device, clock_offset=offset, made=made
+        )
+        for place, it in enumerate(pair):
+            if it.stream is not None and not it.stream.is_file:  # it was copied: say what it was
+                joined.manifest["sources"][place] = {**it.stream.entry(), "format": it.kind}
+        return joined
 
-    return write
+    return _events_writer(read, compress)
 
 
 def _bundle_writer(path: Path, compress: str | None) -> Writer:

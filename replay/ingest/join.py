@@ -7,22 +7,24 @@ CLOCK_DATA), or a person does.
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
+from replay import mapped
 from replay.errors import TraceError
-from replay.ingest.ingested import Ingested, source_entry
+from replay.ingest.capture_summary import NO_SERVICE
+from replay.ingest.ingested import Ingested, Made, ignore, source_entry
 from replay.ingest.join_packets import Seen
 from replay.ingest.rebuild import rebuild
 from replay.ingest.recording import Recording
 from replay.ingest.sniff import PERF, sniff
 from replay.ingest.stream import Stream
+from replay.trace.bundle import Trace
+from replay.trace.holes import Hole
 from replay.trace.schema import GAPS
 from replay.units import SECOND
 
@@ -56,59 +58,62 @@ def read_joined(
     server: str | None = None,
     device: str | None = None,
     clock_offset: int | None = None,
+    made: Made = ignore,
 ) -> Ingested:
     """Read a recording of kernel events and a capture and join them; see `join_sources`.
 
-    `server` is as for read_capture, `device` as for read_perf. Raises TraceError.
+    `server` is as for captured, `device` as for read_perf, `made` as for rebuild. Raises
+    TraceError.
     """
-    from replay.ingest.pcap import read_capture
+    from replay.ingest.pcap import captured
 
-    kind = sniff(recording)
-    if kind != PERF:
-        from replay.ingest.recordings import read_recording as read_other
-
-        seen = read_capture(capture, server=server)
-        with Stream(recording) as stream:
-            read = join_sources(
-                read_other(stream, kind),
-                seen,
-                paths=(recording, capture),
-                device=device,
-                clock_offset=clock_offset,
-            )
-            sources = [{**stream.entry(), "format": kind}, *seen.manifest["sources"]]
-        return replace(read, manifest={"sources": sources, **read.manifest})
-    from replay.ingest.perf import read_recording
-    from replay.ingest.perf_files import open_perf
-
-    files = open_perf(recording)
-    with ThreadPoolExecutor(1) as beside:
-        hashed = beside.submit(source_entry, recording, *files.contents)
-        seen = read_capture(capture, server=server)
+    with captured(capture, server=server) as (seen, trace):
+        mapped.trim()
+        recorded, entry = _open_recording(recording)
         read = join_sources(
-            read_recording(recording, files),
+            recorded,
             seen,
+            trace,
             paths=(recording, capture),
             device=device,
             clock_offset=clock_offset,
+            made=made,
         )
-        sources = [{**hashed.result(), "format": "perf"}, *seen.manifest["sources"]]
-    return replace(read, manifest={"sources": sources, **read.manifest})
+    return replace(read, manifest={"sources": [entry, *seen.manifest["sources"]], **read.manifest})
+
+
+def _open_recording(path: Path) -> tuple[Recording, dict[str, Any]]:
+    """Return a recording and its entry in the manifest."""
+    kind = sniff(path)
+    if kind == PERF:
+        from replay.ingest.perf import read_recording
+        from replay.ingest.perf_files import open_perf
+
+        files = open_perf(path)
+        entry = source_entry(path, *files.contents)
+        return read_recording(path, files), {**entry, "format": kind}
+    from replay.ingest.recordings import read_recording as read_other
+
+    with Stream(path) as stream:
+        return read_other(stream, kind), {**stream.entry(), "format": kind}
 
 
 def join_sources(
     recording: Recording,
     capture: Ingested,
+    trace: Trace,
     *,
     paths: tuple[Path, Path],
     device: str | None,
     clock_offset: int | None,
+    made: Made = ignore,
 ) -> Ingested:
     """Return the recording's events and packets, these with the identities of the capture's.
 
-    `paths` are those of the recording and the capture; `clock_offset` is what to add to the
-    recording's clock to get the capture's, ns, where a person says it. Raises TraceError where the
-    clocks' relation is not known, where the two do not overlap, or have no packet in common.
+    `trace` has the capture's tables; `paths` are those of the recording and the capture;
+    `clock_offset` is what to add to the recording's clock to get the capture's, ns, where a person
+    says it. Raises TraceError where the clocks' relation is not known, where the two do not
+    overlap, or have no packet in common.
     """
     own, other = paths
     wall = _wall_origin(recording, own, clock_offset)
@@ -124,9 +129,9 @@ def join_sources(
             f" after the start of {own}, which lasts {duration / SECOND:.6g} s: they do not overlap"
             " (--clock-offset says how far the clocks are apart)"
         )
-    packets, cooked = _of_device(capture, recording, device, other)
-    seen = Seen.of(packets, capture.tables["flows"], shift, duration, keeps=not cooked)
-    read = rebuild(recording, device=device, seen=seen)
+    place, cooked = _of_device(capture, recording, device, other)
+    seen = Seen.of(trace, shift, duration, keeps=not cooked, device=place)
+    read = rebuild(recording, device=device, seen=seen, made=made)
     joined = read.manifest.get("joined")
     if not joined:
         raise TraceError(f"{own}: no device received a packet: {other} cannot be joined to it")
@@ -136,15 +141,16 @@ def join_sources(
             f" {read.manifest['device']}'s {joined['recorded']:,}, by direction, length and time:"
             " another device (--device), host (--server) or clock (--clock-offset)?"
         )
-    lost = [*read.lost, *(line for line in capture.lost if not line.startswith("service times"))]
+    lost, holes = _lost(read, capture)
     if joined["matched"] < _FEW * joined["captured"]:
         lost.insert(0, "most of the capture's packets are not in the recording: see above")
-    gaps = _moved(capture.tables["gaps"], shift, duration)
+    gaps = _moved(trace.gaps, shift, duration)
     said: dict[str, Any] = {
         "wall_origin_ns": wall,
         "loop": capture.manifest["loop"],
         "server": capture.manifest["server"],
         "warnings": lost,
+        "holes": holes,
         "capture_losses": capture.manifest["losses"],
     }
     return replace(
@@ -172,18 +178,32 @@ def _wall_origin(recording: Recording, path: Path, clock_offset: int | None) -> 
     return int(said)
 
 
+def _lost(read: Ingested, capture: Ingested) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return what both lack, for people and for the manifest.
+
+    Arrivals and service times are the recording's: what a capture lacks makes other things less
+    certain than it does where the capture is all there is.
+    """
+    alone = [Hole(**hole) for hole in capture.manifest["holes"]]
+    here = [replace(hole, affects="flows, payloads and kinds") for hole in alone]
+    again = {str(one): str(other) for one, other in zip(alone, here, strict=True)}
+    lost = [again.get(line, line) for line in capture.lost if line != NO_SERVICE]
+    holes = [*read.manifest["holes"], *(hole.to_dict() for hole in here)]
+    return [*read.lost, *lost], holes
+
+
 def _of_device(
     capture: Ingested, recording: Recording, device: str | None, path: Path
-) -> tuple[pa.Table, bool]:
-    """Return the capture's packets of the device, and whether others may be among them.
+) -> tuple[int | None, bool]:
+    """Return the device's number in the capture, and whether others' packets may be among its own.
 
-    Where a capture has several interfaces it is the one that the recording knows by name.
+    Where a capture has several interfaces it is the one that the recording knows by name; where it
+    has one, whatever its name, the number is None.
     """
-    packets = capture.tables["packets"]
     listed = capture.manifest["devices"]
     cooked = any(it["link_type"] in _COOKED for it in listed)
     if len(listed) < 2:
-        return packets, cooked
+        return None, cooked
     wanted = [device] if device else recording.devices
     mine = [place for place, it in enumerate(listed) if it["name"] in wanted]
     if len(mine) != 1:
@@ -192,15 +212,7 @@ def _of_device(
             f"{path}: {len(mine)} of its {len(listed)} interfaces ({names}) are devices of the"
             " recording: choose one with --device"
         )
-    chosen = packets["device"].to_numpy() == mine[0]
-    # Rows that answer rows of another interface answer none of this one.
-    row_of = np.where(chosen, np.cumsum(chosen) - 1, -1)
-    reply = packets["reply_to"].fill_null(-1).to_numpy()
-    moved = np.where(reply >= 0, row_of[reply], -1)
-    place = packets.schema.get_field_index("reply_to")
-    field = packets.schema.field(place)
-    packets = packets.set_column(place, field, pa.array(moved, pa.int64(), mask=moved < 0))
-    return packets.filter(pa.array(chosen)), cooked
+    return mine[0], cooked
 
 
 def _moved(gaps: pa.Table, shift: int, duration: int) -> pa.Table:

@@ -9,13 +9,14 @@ farther off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from replay.engine.accelerate import jit_in_place
+from replay import mapped
+from replay.engine.accelerate import jit_in_place, jit_inside
+from replay.trace.schema import PacketKind
 from replay.units import MILLISECOND
 
 Int64s = npt.NDArray[np.int64]
@@ -31,129 +32,171 @@ _MOST_MERGED = 128
 
 NONE = -1
 
+_TX = int(PacketKind.TX)
 
-class Side(NamedTuple):
-    """Packets of one source in order of time, each of shape (packets,)."""
+
+class Recorded(NamedTuple):
+    """Packets of a recording: received ones, then those sent, either in order of time."""
 
     time: Int64s  # ns, of the trace
     length: Int64s  # bytes on the wire
-    sent: npt.NDArray[np.bool_]  # by the host
-    flow: Int64s  # of a recording the number of its hash, NONE where it has none
+    flow: Int64s  # the number of its hash, NONE where it has none
 
 
-@dataclass(frozen=True)
-class Matched:
+class Captured(NamedTuple):
+    """Packets of a capture in order of time."""
+
+    time: Int64s  # ns, of the trace
+    length: Int64s  # bytes on the wire
+    kind: npt.NDArray[np.uint8]  # PacketKind
+    flow: Int64s  # NONE where it has none
+    payload: Int64s  # bytes of the length; NONE where that is not known
+
+
+class Matched(NamedTuple):
     """What belongs together."""
 
     capture_of: Int64s  # by packet of the recording: the capture's, or NONE
     recorded_of: Int64s  # by packet of the capture: the last of the recording's, or NONE
     flow_of_hash: Int64s  # the capture's flow, or NONE
 
-    @property
-    def pairs(self) -> int:
-        """How many of the capture's packets are in the recording."""
-        return int(np.count_nonzero(self.recorded_of >= 0))
 
-
-def match(recorded: Side, captured: Side, headers: Int64s, hashes: int) -> Matched:
+def match(recorded: Recorded, received: int, captured: Captured, hashes: int) -> Matched:
     """Match the packets of a capture with a recording's.
 
-    headers: of each captured packet, the bytes before its payload; NONE where they are not known.
-    hashes: how many the recording has.
+    received: how many of the recording's are received ones. hashes: how many it has.
     """
-    unknown = np.full(hashes, NONE, np.int64)
-    first = _Found.none(recorded, captured)
-    _pass(recorded, captured, headers, unknown, NEAR, first)
-    voted = _vote(recorded.flow, captured.flow, first.capture_of, hashes)
-    found = _Found.none(recorded, captured)
+    first = _nothing(recorded, captured, np.full(hashes, NONE, np.int64))
+    _pass(recorded, received, captured, NEAR, first)
+    found = _nothing(recorded, captured, _vote(recorded, captured, first, hashes))
+    del first
     for window in (NEAR, FAR):
-        _pass(recorded, captured, headers, voted, window, found)
-    return Matched(found.capture_of, found.recorded_of, voted)
+        _pass(recorded, received, captured, window, found)
+    return found
 
 
-class _Found(NamedTuple):
-    """As in Matched."""
-
-    capture_of: Int64s
-    recorded_of: Int64s
-
-    @classmethod
-    def none(cls, recorded: Side, captured: Side) -> _Found:
-        """Return that nothing is matched yet."""
-        return cls(*(np.full(len(side.time), NONE, np.int64) for side in (recorded, captured)))
+def _nothing(recorded: Recorded, captured: Captured, flow_of_hash: Int64s) -> Matched:
+    """Return that nothing is matched yet."""
+    columns = [mapped.column(len(side.time)) for side in (recorded, captured)]
+    for column in columns:
+        for part in mapped.steps(len(column)):
+            column[part] = NONE
+    return Matched(columns[0], columns[1], flow_of_hash)
 
 
 def _pass(
-    recorded: Side,
-    captured: Side,
-    headers: Int64s,
-    flow_of_hash: Int64s,
-    window: int,
-    found: _Found,
+    recorded: Recorded, received: int, captured: Captured, window: int, found: Matched
 ) -> None:
-    """Match what is not matched yet, either direction for itself."""
-    for sent in (False, True):
-        mine, theirs = (np.flatnonzero(side.sent == sent) for side in (recorded, captured))
-        _walk(_Sides(recorded, captured, headers, flow_of_hash, window, mine), theirs, found)
+    """Match what is not matched yet."""
+    low = np.array([0, received], np.int64)
+    ends = np.array([received, len(recorded.time)], np.int64)
+    for part in mapped.steps(len(captured.time)):
+        _walk(recorded, captured, window, ends, part.start, part.stop, low, found)
 
 
-class _Sides(NamedTuple):
-    """What one direction is matched by."""
+def _vote(recorded: Recorded, captured: Captured, first: Matched, hashes: int) -> Int64s:
+    """Return the flow of each hash by more than half of its packets; NONE where there is none.
 
-    recorded: Side
-    captured: Side
-    headers: Int64s
-    flow_of_hash: Int64s
-    window: int
-    mine: Int64s  # packets of the recording in that direction
-
-
-def _vote(hash_of: Int64s, flow_of: Int64s, capture_of: Int64s, hashes: int) -> Int64s:
-    """Return the flow of each hash by more than half of its packets; NONE where there is none."""
-    voted = np.full(hashes, NONE, np.int64)
-    mine = np.flatnonzero((capture_of >= 0) & (hash_of >= 0))
-    mine = mine[flow_of[capture_of[mine]] >= 0]
-    if not len(mine):
-        return voted
-    named = hash_of[mine]
-    pairs, votes = np.unique(
-        np.stack([named, flow_of[capture_of[mine]]]), axis=1, return_counts=True
-    )
-    most = 2 * votes > np.bincount(named, minlength=hashes)[pairs[0]]
-    voted[pairs[0, most]] = pairs[1, most]
-    return voted
+    Had a flow more than half of them, it would be left after each of the others has taken one.
+    """
+    left, count = np.full(hashes, NONE, np.int64), np.zeros(hashes, np.int64)
+    votes = np.zeros((hashes, 2), np.int64)
+    for vote in (_leave, _count):
+        for part in mapped.steps(len(recorded.time)):
+            flows = recorded.flow[part], first.capture_of[part], captured.flow
+            vote(*flows, left, count, votes)
+    return np.where(2 * votes[:, 0] > votes[:, 1], left, NONE)
 
 
 @jit_in_place
-def _walk(by: _Sides, theirs: Int64s, found: _Found) -> None:
-    """Find each of the capture's packets `theirs`: a whole one first, then parts of it."""
-    low = 0
-    for place in range(len(theirs)):
-        packet = theirs[place]
+def _leave(
+    hash_of: Int64s,
+    capture_of: Int64s,
+    flow_of: Int64s,
+    left: Int64s,
+    count: Int64s,
+    votes: Int64s,
+) -> None:
+    """Let votes for different flows take each other away; `left`, by hash, is what remains."""
+    for packet in range(len(hash_of)):
+        named, other = hash_of[packet], capture_of[packet]
+        if named < 0 or other < 0 or flow_of[other] < 0:
+            continue
+        if count[named] == 0:
+            left[named] = flow_of[other]
+        count[named] += 1 if left[named] == flow_of[other] else -1
+
+
+@jit_in_place
+def _count(
+    hash_of: Int64s,
+    capture_of: Int64s,
+    flow_of: Int64s,
+    left: Int64s,
+    count: Int64s,
+    votes: Int64s,
+) -> None:
+    """Count the votes for what is left, and all votes."""
+    for packet in range(len(hash_of)):
+        named, other = hash_of[packet], capture_of[packet]
+        if named >= 0 and other >= 0 and flow_of[other] >= 0:
+            votes[named, 0] += left[named] == flow_of[other]
+            votes[named, 1] += 1
+
+
+@jit_in_place
+def _walk(
+    recorded: Recorded,
+    captured: Captured,
+    window: int,
+    ends: Int64s,
+    begin: int,
+    end: int,
+    low: Int64s,
+    found: Matched,
+) -> None:
+    """Find the capture's packets from `begin` up to `end`: a whole one first, then parts of it.
+
+    low, ends (2,): by direction, the first candidate, and the end of the candidates.
+    """
+    for packet in range(begin, end):
         if found.recorded_of[packet] >= 0:
             continue
-        earliest = by.captured.time[packet] - by.window
-        while low < len(by.mine) and (
-            by.recorded.time[by.mine[low]] < earliest or found.capture_of[by.mine[low]] >= 0
+        side = 1 if captured.kind[packet] == _TX else 0
+        earliest = captured.time[packet] - window
+        first = low[side]
+        while first < ends[side] and (
+            recorded.time[first] < earliest or found.capture_of[first] >= 0
         ):
-            low += 1
-        if not _find(low, packet, True, by, found):
-            _find(low, packet, False, by, found)
+            first += 1
+        low[side] = first
+        if not _find(first, ends[side], packet, True, window, recorded, captured, found):
+            _find(first, ends[side], packet, False, window, recorded, captured, found)
 
 
-@jit_in_place
-def _find(low: int, packet: int, whole: bool, by: _Sides, found: _Found) -> bool:
-    """Match `packet` with the first candidate from place `low` on, and return whether one fits."""
-    length = by.captured.length[packet]
-    latest = by.captured.time[packet] + by.window
-    for at in range(low, min(low + _MOST_LOOKS, len(by.mine))):
-        candidate = by.mine[at]
-        if by.recorded.time[candidate] > latest:
+@jit_inside
+def _find(
+    low: int,
+    end: int,
+    packet: int,
+    whole: bool,
+    window: int,
+    recorded: Recorded,
+    captured: Captured,
+    found: Matched,
+) -> bool:
+    """Match `packet` with the first candidate from `low` on, and return whether one fits."""
+    length = captured.length[packet]
+    latest = captured.time[packet] + window
+    for candidate in range(low, min(low + _MOST_LOOKS, end)):
+        if recorded.time[candidate] > latest:
             break
-        if (by.recorded.length[candidate] == length) == whole and _fits(
-            candidate, packet, by, found
+        if (recorded.length[candidate] == length) == whole and _fits(
+            candidate, packet, recorded, captured, found
         ):
-            last = candidate if whole else _merged(at, packet, latest, by, found)
+            last = candidate
+            if not whole:
+                last = _merged(candidate, end, packet, latest, recorded, captured, found)
             if last >= 0:
                 found.capture_of[candidate] = packet
                 found.recorded_of[packet] = last
@@ -161,42 +204,49 @@ def _find(low: int, packet: int, whole: bool, by: _Sides, found: _Found) -> bool
     return False
 
 
-@jit_in_place
-def _fits(candidate: int, packet: int, by: _Sides, found: _Found) -> bool:
+@jit_inside
+def _fits(
+    candidate: int, packet: int, recorded: Recorded, captured: Captured, found: Matched
+) -> bool:
     """Whether a recorded packet is free, not longer than the captured one, and of its flow."""
-    recorded, captured = by.recorded, by.captured
     if found.capture_of[candidate] >= 0 or recorded.length[candidate] > captured.length[packet]:
         return False
     named = recorded.flow[candidate]
-    voted = by.flow_of_hash[named] if named >= 0 else NONE
+    voted = found.flow_of_hash[named] if named >= 0 else NONE
     return bool(voted < 0 or captured.flow[packet] < 0 or voted == captured.flow[packet])
 
 
-@jit_in_place
-def _merged(first: int, packet: int, latest: int, by: _Sides, found: _Found) -> int:
+@jit_inside
+def _merged(
+    first: int,
+    end: int,
+    packet: int,
+    latest: int,
+    recorded: Recorded,
+    captured: Captured,
+    found: Matched,
+) -> int:
     """Return the last of the recorded packets that GRO made one captured packet of; or NONE.
 
-    They begin at place `first` and have its hash, each adding its payload; all but the first are
-    assigned where they make up the whole.
+    They begin at `first` and have its hash, each adding its payload; all but the first are assigned
+    where they make up the whole.
     """
-    recorded, headers = by.recorded, by.headers[packet]
-    start = by.mine[first]
-    named = recorded.flow[start]
-    if named < 0 or headers < 0 or recorded.length[start] <= headers:
+    named = recorded.flow[first]
+    headers = captured.length[packet] - captured.payload[packet]
+    if named < 0 or captured.payload[packet] < 0 or recorded.length[first] <= headers:
         return NONE
-    last = start
+    last = first
     for assign in (False, True):
-        left = by.captured.length[packet] - recorded.length[start]
+        left = captured.length[packet] - recorded.length[first]
         count = 1
-        for at in range(first + 1, min(first + _MOST_LOOKS, len(by.mine))):
-            other = by.mine[at]
+        for other in range(first + 1, min(first + _MOST_LOOKS, end)):
             if left <= 0 or count == _MOST_MERGED or recorded.time[other] > latest:
                 break
             part = recorded.length[other] - headers
             if (
                 0 < part <= left
                 and recorded.flow[other] == named
-                and _fits(other, packet, by, found)
+                and _fits(other, packet, recorded, captured, found)
             ):
                 left -= part
                 count += 1

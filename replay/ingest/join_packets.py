@@ -6,20 +6,23 @@ is the capture's. What only one of the two has seen is kept as that one has it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from replay.ingest.hashed_flows import hashed_flows
-from replay.ingest.join_match import NONE, Matched, Side, match
+from replay import mapped
+from replay.engine.accelerate import jit_in_place
+from replay.ingest.flow_totals import flow_totals
+from replay.ingest.hashed_flows import hashed_flows, with_totals
+from replay.ingest.join_match import NONE, Captured, Matched, Recorded, match
 from replay.ingest.reconstruct_packets import Packets
 from replay.ingest.reconstruct_points import NULL
 from replay.layout.queues import receive_rows
-from replay.trace.bundle import int64s
+from replay.trace.bundle import Trace, int64s
 from replay.trace.schema import FLOWS, PacketKind
 
 Int64s = npt.NDArray[np.int64]
@@ -27,43 +30,70 @@ Int64s = npt.NDArray[np.int64]
 #: What stands for null in a column of packets while it is made, where that is not -1.
 NULLS = dict.fromkeys(("earliest_ns", "latest_ns", "payload"), NULL)
 
+#: Gives the values of some packets, by the name of a column and their numbers; None: all null.
+ValuesOf = Callable[[str, Int64s], npt.NDArray[Any] | None]
+
+_REQUEST, _DATA = int(PacketKind.REQUEST), int(PacketKind.DATA)
+
 
 @dataclass(frozen=True)
 class Seen:
     """The packets of a capture on the trace's clock; all of shape (packets,), NONE for null."""
 
-    time: Int64s
-    length: Int64s
-    payload: Int64s
-    kind: Int64s  # PacketKind
-    flow: Int64s
+    packets: Captured
     think: Int64s
-    status: Int64s
+    status: npt.NDArray[np.uint8]
     flows: pa.Table  # schema FLOWS
     duration: int  # ns, of the recording
     keeps: bool  # whether packets that only the capture has seen are the device's
 
     @classmethod
     def of(
-        cls, packets: pa.Table, flows: pa.Table, shift: int, duration: int, *, keeps: bool
+        cls,
+        trace: Trace,
+        shift: int,
+        duration: int,
+        *,
+        keeps: bool,
+        device: int | None = None,
     ) -> Seen:
-        """Return a capture's packets, `shift` ns added to their times."""
+        """Return a capture's packets, of one of its devices alone where that is not None.
 
-        def column(name: str) -> Int64s:
-            return int64s(packets[name].combine_chunks(), NONE)
+        `shift` ns are added to their times.
+        """
+        count = trace.last_arrival()[0] if device is None else _count(trace, device)
+        names = ("arrival_ns", "length", "kind", "flow", "payload", "think_ns", "status")
+        kinds = [np.uint8 if name in ("kind", "status") else np.int64 for name in names]
+        columns = [mapped.column(count, kind) for kind in kinds]
+        filled = 0
+        for batch in _batches(trace, *names, "device"):
+            mine = slice(None) if device is None else int64s(batch["device"], NONE) == device
+            values = [int64s(batch[name], NONE)[mine] for name in names]
+            values[0] = values[0] + shift
+            for column, value in zip(columns, values, strict=True):
+                column[filled : filled + len(value)] = value
+            filled += len(values[0])
+        *captured, think, status = columns
+        return cls(Captured(*captured), think, status, trace.flows, duration, keeps)
 
-        return cls(
-            column("arrival_ns") + shift,
-            column("length"),
-            column("payload"),
-            column("kind"),
-            column("flow"),
-            column("think_ns"),
-            column("status"),
-            flows,
-            duration,
-            keeps,
-        )
+    def within(self, rows: slice) -> npt.NDArray[np.bool_]:
+        """Return which of its packets are of the recording's time."""
+        time = self.packets.time[rows]
+        return (time >= 0) & (time < self.duration)
+
+
+def _count(trace: Trace, device: int) -> int:
+    """Return how many packets a device has."""
+    parts = (int64s(batch["device"], NONE) == device for batch in _batches(trace, "device"))
+    return sum(int(np.count_nonzero(part)) for part in parts)
+
+
+def _batches(trace: Trace, *names: str) -> Iterator[pa.RecordBatch]:
+    """Yield columns of the packets, a step of rows after the other."""
+    for chunk in trace.packets_by_chunk(*names):
+        for part in mapped.steps(len(chunk)):
+            yield chunk.slice(part.start, part.stop - part.start)
+        mapped.make_room()
 
 
 @dataclass(frozen=True)
@@ -73,141 +103,160 @@ class Joined:
     seen: Seen
     matched: Matched
     packets: Packets
-    differences: Int64s  # of each pair: the capture's stamp less the recording's, ns
+    alone: Int64s  # packets of the capture that are kept though the recording lacks them
 
-    @cached_property
-    def alone(self) -> Int64s:
-        """Packets of the capture that are kept though the recording lacks them."""
-        mine = self.within & (self.matched.recorded_of < 0)
-        return np.flatnonzero(mine) if self.seen.keeps else np.empty(0, np.int64)
+    def connections(self) -> Int64s:
+        """Return by packet the flow to the server of its connection, NONE where it has no flow."""
+        own = np.arange(len(self.seen.flows), len(self.packets.flow_hash))
+        to_server = np.concatenate([receive_rows(self.seen.flows), own, [NONE]])
+        found = mapped.column(len(self.packets.flow))
+        for part in mapped.steps(len(found)):
+            found[part] = to_server[self.packets.flow[part]]
+        return found
 
-    @property
-    def within(self) -> npt.NDArray[np.bool_]:
-        """Which packets of the capture are of the recording's time."""
-        time = self.seen.time
-        return ((time >= 0) & (time < self.seen.duration)) | (self.matched.recorded_of >= 0)
+    def whole(self, arrival: Int64s, values: ValuesOf) -> tuple[Int64s, ValuesOf, pa.Table]:
+        """Return the same of all packets, those behind that only the capture has seen; and flows.
 
-    @property
-    def connection(self) -> Int64s:
-        """By packet: the flow to the server of its connection, NONE where it has no flow."""
-        to_server = np.append(receive_rows(self.seen.flows), NONE)
-        flow = self.packets.flow
-        captured = flow < len(self.seen.flows)
-        return np.where(captured, to_server[np.where(captured, flow, NONE)], flow)
-
-    def whole(
-        self, columns: dict[str, npt.NDArray[Any]]
-    ) -> tuple[dict[str, npt.NDArray[Any]], pa.Table]:
-        """Return the columns with the packets that only the capture has seen, and all flows.
-
-        `columns` are those of a packets table by name, with the flows of `packets`.
+        `arrival` and `values` are of `packets`.
         """
-        seen, mine = self.seen, self.alone
-        of = self.matched.capture_of
-        # Answers were given their request's flow meanwhile: each direction has its own.
-        there = np.where(of >= 0, seen.flow[np.where(of >= 0, of, 0)], NONE)
-        columns = {**columns, "flow": np.where(there >= 0, there, columns["flow"])}
-        alone = {
-            "arrival_ns": seen.time[mine],
-            "latest_ns": seen.time[mine],  # it was stamped after it had arrived
-            "flow": seen.flow[mine],
-            "length": seen.length[mine],
-            "payload": np.where(seen.payload[mine] < 0, NULL, seen.payload[mine]),
-            "kind": seen.kind[mine],
-            "think_ns": seen.think[mine],
-        }
-        recorded = len(columns["arrival_ns"])
-        both = {}
-        for name, column in columns.items():
-            null = NULLS.get(name, NONE)
-            # Bounds end with the packets that were received.
-            short = np.full(recorded - len(column), null)
-            both[name] = np.concatenate([column, short, alone.get(name, np.full(len(mine), null))])
-        status = np.where(of >= 0, seen.status[np.where(of >= 0, of, 0)], 0)
-        both["status"] = np.concatenate([status, seen.status[mine]])
-        flows, row_of = self._flows(both["flow"], both["arrival_ns"], both["length"])
-        both["flow"] = np.append(row_of, NONE)[both["flow"]]
-        return both, flows
+        recorded, count = len(arrival), len(arrival) + len(self.alone)
+        every = mapped.column(count)
+        for part in mapped.steps(recorded):
+            every[part] = arrival[part]
+        for part in mapped.steps(len(self.alone)):
+            behind = slice(recorded + part.start, recorded + part.stop)
+            every[behind] = self.seen.packets.time[self.alone[part]]
 
-    def _flows(self, flow: Int64s, time: Int64s, length: Int64s) -> tuple[pa.Table, Int64s]:
-        """Return the flows that packets have, and the row of each flow; NONE for unused ones.
+        def both(name: str, mine: Int64s) -> npt.NDArray[Any] | None:
+            there = mine < recorded
+            first = self._recorded(name, mine[there], values)
+            if first is None:
+                return None
+            found = np.full(len(mine), NULLS.get(name, NONE), np.int64)
+            found[there] = first
+            found[~there] = self._alone(name, self.alone[mine[~there] - recorded], values)
+            return found
 
-        `flow`, `time` and `length` are all packets'. Flows that only a hash names come last.
-        """
-        mine = np.flatnonzero(flow >= 0)
-        used = np.unique(flow[mine])
-        row_of = np.full(len(self.packets.flow_hash), NONE, np.int64)
+        def part_of(rows: slice) -> tuple[Int64s, Int64s, Int64s]:
+            numbers = np.arange(rows.start, rows.stop)
+            flow, length = both("flow", numbers), both("length", numbers)
+            assert flow is not None
+            assert length is not None
+            return flow, every[rows], length
+
+        totals = flow_totals(len(self.packets.flow_hash), count, part_of)
+        used = np.flatnonzero(totals.packets)
+        row_of = np.full(len(totals.packets) + 1, NONE)
         row_of[used] = np.arange(len(used))
-        row, count = row_of[flow[mine]], len(used)
-        first = np.full(count, np.iinfo(np.int64).max)
-        last, size = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        np.minimum.at(first, row, time[mine])
-        np.maximum.at(last, row, time[mine])
-        np.add.at(size, row, length[mine])
-        known = used[used < len(self.seen.flows)]
-        named = used[used >= len(self.seen.flows)]
-        zeros = np.zeros(len(named), np.int64)
-        unnamed = hashed_flows(
-            self.packets.flow_hash[named],
-            self.packets.flow_version[named],
-            0,
-            first=zeros,
-            last=zeros,
-            packets=zeros,
-            size=zeros,
-        )
+
+        def numbered(name: str, mine: Int64s) -> npt.NDArray[Any] | None:
+            found = both(name, mine)
+            return row_of[found] if name == "flow" and found is not None else found
+
+        flows = with_totals(self._flows(used), type(totals)(*(it[used] for it in totals)))
+        return every, numbered, flows
+
+    def _recorded(self, name: str, mine: Int64s, values: ValuesOf) -> npt.NDArray[Any] | None:
+        """Return the values of packets of the recording."""
+        found = values(name, mine)
+        if name not in ("flow", "status") or found is None:
+            return found
+        of = self.matched.capture_of[mine]
+        there = (self.seen.packets.flow if name == "flow" else self.seen.status)[of]
+        # Answers were given their request's flow meanwhile: each direction has its own.
+        return np.where((of >= 0) & (there != NONE), there, found)
+
+    def _alone(self, name: str, mine: Int64s, values: ValuesOf) -> npt.NDArray[Any] | int:
+        """Return the values of packets of the capture that the recording lacks."""
+        packets = self.seen.packets
+        if name == "device":
+            found = values(name, mine)
+            return NONE if found is None else found
+        if name == "payload":
+            payload = packets.payload[mine]
+            return np.where(payload < 0, NULL, payload)
+        columns: dict[str, npt.NDArray[Any]] = {
+            "arrival_ns": packets.time,
+            "latest_ns": packets.time,  # it was stamped after it had arrived
+            "flow": packets.flow,
+            "length": packets.length,
+            "kind": packets.kind,
+            "think_ns": self.seen.think,
+            "status": self.seen.status,
+        }
+        return columns[name][mine] if name in columns else NULLS.get(name, NONE)
+
+    def _flows(self, used: Int64s) -> pa.Table:
+        """Return these flows, the totals not filled in; those that only a hash names come last."""
+        known, named = np.split(used, [np.searchsorted(used, len(self.seen.flows))])
+        unnamed = hashed_flows(self.packets.flow_hash[named], self.packets.flow_version[named], 0)
         head = self.seen.flows.take(pa.array(known)).select(FLOWS.names).cast(FLOWS)
-        whole = pa.concat_tables([head, unnamed])
-        counts = np.bincount(row, minlength=count)
-        totals = {"first_ns": first, "last_ns": last, "packets": counts, "bytes": size}
-        for name, values in totals.items():
-            place = FLOWS.get_field_index(name)
-            whole = whole.set_column(place, FLOWS.field(name), pa.array(values, pa.int64()))
-        return whole, row_of
+        return pa.concat_tables([head, unnamed])
 
 
 def join(seen: Seen, packets: Packets) -> Joined:
-    """Match a capture with the packets of a recording, and name these as the capture does."""
-    count, time = len(packets.row), packets.time
-    sent = np.arange(count) >= packets.received
-    order = np.argsort(time, kind="stable")
-    recorded = Side(time[order], packets.length[order], sent[order], packets.flow[order])
-    captured = Side(seen.time, seen.length, seen.kind == PacketKind.TX, seen.flow)
-    headers = np.where(seen.payload >= 0, seen.length - seen.payload, NONE)
-    found = match(recorded, captured, headers, len(packets.flow_hash))
-    capture_of = np.empty(count, np.int64)
-    capture_of[order] = found.capture_of
-    whole = found.recorded_of >= 0
-    recorded_of = np.where(whole, order[np.where(whole, found.recorded_of, 0)], NONE)
-    matched = Matched(capture_of, recorded_of, found.flow_of_hash)
-    pairs = np.flatnonzero(recorded_of >= 0)
-    differences = seen.time[pairs] - time[recorded_of[pairs]]
-    return Joined(seen, matched, _named(seen, packets, matched), differences)
+    """Match a capture with the packets of a recording, and name these as the capture does.
 
-
-def _named(seen: Seen, packets: Packets, matched: Matched) -> Packets:
-    """Return the packets with the capture's kinds, payloads and flows."""
-    mine = np.flatnonzero(matched.capture_of >= 0)
-    of = matched.capture_of[mine]
-    kind, payload = packets.kind.copy(), packets.payload.copy()
-    last = matched.recorded_of[of] == mine
-    asks = np.isin(seen.kind[of], (PacketKind.REQUEST, PacketKind.DATA))
-    kind[mine] = np.where(~last & asks, PacketKind.DATA, seen.kind[of])
-    known = seen.payload[of] >= 0
-    part = packets.length[mine] - (seen.length[of] - seen.payload[of])
-    payload[mine[known]] = part[known]
+    The columns of `packets` are changed.
+    """
+    recorded = Recorded(packets.time, packets.length, packets.flow)
+    matched = match(recorded, packets.received, seen.packets, len(packets.flow_hash))
     flows = len(seen.flows)
     # A hash that no packet of the capture has is a flow of its own, behind the capture's.
     own = flows + np.arange(len(packets.flow_hash))
     by_hash = np.where(matched.flow_of_hash >= 0, matched.flow_of_hash, own)
-    flow = np.append(by_hash, NONE)[packets.flow]
-    there = seen.flow[of]
-    flow[mine[there >= 0]] = there[there >= 0]
-    return replace(
+    columns = packets.length, packets.kind, packets.payload, packets.flow
+    for part in mapped.steps(len(packets.row)):
+        _name(part.start, part.stop, seen.packets, matched, by_hash, *columns)
+    named = replace(
         packets,
-        kind=kind,
-        payload=payload,
-        flow=flow,
         flow_hash=np.concatenate([np.zeros(flows, np.int64), packets.flow_hash]),
         flow_version=np.concatenate([np.zeros(flows, np.uint8), packets.flow_version]),
     )
+    return Joined(seen, matched, named, _alone(seen, matched))
+
+
+def _alone(seen: Seen, matched: Matched) -> Int64s:
+    """Return the packets of the capture that are kept though the recording lacks them."""
+
+    def rows(part: slice) -> Int64s:
+        mine = seen.within(part) & (matched.recorded_of[part] < 0)
+        numbers: Int64s = np.flatnonzero(mine) + part.start
+        return numbers
+
+    count = len(seen.packets.time) if seen.keeps else 0
+    found = mapped.column(sum(len(rows(part)) for part in mapped.steps(count)))
+    filled = 0
+    for part in mapped.steps(count):
+        mine = rows(part)
+        found[filled : filled + len(mine)] = mine
+        filled += len(mine)
+    return found
+
+
+@jit_in_place
+def _name(
+    begin: int,
+    end: int,
+    captured: Captured,
+    matched: Matched,
+    by_hash: Int64s,
+    length: Int64s,
+    kind: npt.NDArray[np.uint8],
+    payload: Int64s,
+    flow: Int64s,
+) -> None:
+    """Give the packets from `begin` up to `end` the capture's kinds, payloads and flows."""
+    for packet in range(begin, end):
+        flow[packet] = by_hash[flow[packet]] if flow[packet] >= 0 else NONE
+        of = matched.capture_of[packet]
+        if of < 0:
+            continue
+        kind[packet] = captured.kind[of]
+        asks = kind[packet] in (_REQUEST, _DATA)
+        if asks and matched.recorded_of[of] != packet:
+            kind[packet] = _DATA
+        if captured.payload[of] >= 0:
+            payload[packet] = length[packet] - (captured.length[of] - captured.payload[of])
+        if captured.flow[of] >= 0:
+            flow[packet] = captured.flow[of]

@@ -13,6 +13,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,19 @@ CAPTURED = ("packets", "flows", "gaps")
 
 
 def read_capture(path: str | os.PathLike[str], *, server: str | None = None) -> Ingested:
-    """Read the pcap or pcapng file at `path`.
+    """Read the pcap or pcapng file at `path` into tables that are mapped.
+
+    As `captured`.
+    """
+    with captured(path, server=server) as (read, held):  # the files may go
+        return replace(read, tables={name: getattr(held, name) for name in CAPTURED})
+
+
+@contextmanager
+def captured(
+    path: str | os.PathLike[str], *, server: str | None = None
+) -> Iterator[tuple[Ingested, Trace]]:
+    """Read the pcap or pcapng file at `path`; its tables stand in a folder for as long as this.
 
     `server` names the host whose work the trace shows: ADDRESS, PORT or ADDRESS:PORT; without it,
     the port that most connections share is taken. Times are nanoseconds since the first packet;
@@ -61,18 +74,15 @@ def read_capture(path: str | os.PathLike[str], *, server: str | None = None) -> 
     file cannot be read or `server` is not in it, or temporary files have no room; a file cut or
     damaged later is read up to there.
     """
-    place = mapped.folder()
-    try:
-        with (
-            Stream(path) as stream,
-            tempfile.TemporaryDirectory(prefix="replay-", dir=place) as folder,
-        ):
-            read = write_capture(stream, Path(folder), server=server)
-            held = Trace(Path(folder), {})  # mapped: the files may go
-            tables = {name: getattr(held, name) for name in CAPTURED}
-    except OSError as error:
-        raise mapped.not_written(error) from None
-    return replace(read, tables=tables)
+    with ExitStack() as opened:
+        try:
+            stream = opened.enter_context(Stream(path))
+            made = tempfile.TemporaryDirectory(prefix="replay-", dir=mapped.folder())
+            folder = Path(opened.enter_context(made))
+            read = write_capture(stream, folder, server=server)
+        except OSError as error:
+            raise mapped.not_written(error) from None
+        yield read, Trace(folder, {})
 
 
 def write_capture(

@@ -11,6 +11,7 @@ from replay import mapped
 from replay.ingest import rebuild_summary
 from replay.ingest.ingested import Ingested, Made, ignore
 from replay.ingest.join_packets import Seen
+from replay.ingest.join_summary import join_facts, join_holes
 from replay.ingest.rebuild_holes import find_holes
 from replay.ingest.reconstruct import Reconstruction, choose_device, reconstruct
 from replay.ingest.reconstruct_error import interrupt_lag
@@ -55,7 +56,10 @@ def rebuild(
     with ThreadPoolExecutor(1) as beside:
         holes = beside.submit(find_holes, recording, events)
         rebuilt = None if chosen is None else _rebuild(recording, events, chosen, said, seen)
-    missing = holes.result()
+    missing, joined = holes.result(), None
+    if rebuilt is not None and rebuilt.joined is not None:
+        joined = join_facts(rebuilt.joined)
+        missing.holes.extend(join_holes(joined))
     tables = {"gaps": rebuild_summary.gaps(recording, events, missing)}
     large = {"events": table}
     if rebuilt is not None:
@@ -63,12 +67,14 @@ def rebuild(
         large["packets"] = rebuilt.packets
     lost = rebuild_summary.lost_lines(recording, events, missing)
     manifest = rebuild_summary.manifest(recording, events, rebuilt, missing)
+    if joined is not None:
+        manifest["joined"] = joined
     return Ingested(
         tables=tables,
         large=large,
         manifest=manifest | {"warnings": lost} | said,
         found=rebuild_summary.found_lines(recording, events, rebuilt, others),
-        inferred=rebuild_summary.inferred_lines(events, rebuilt),
+        inferred=rebuild_summary.inferred_lines(events, rebuilt, joined),
         lost=lost,
     )
 

@@ -70,7 +70,7 @@ def find_holes(recording: Recording, events: Events) -> Holes:
         holes.append(Hole(cause, len(absent) / online, "what ran there, and what it sent"))
         gaps.append(_gap(0, recording.duration))
     if recording.cut is not None:
-        holes.append(Hole("its end is missing", None, "everything after the cut"))
+        holes.append(Hole("the recording's end is missing", None, "everything after the cut"))
     return Holes(holes, gaps)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from replay.ingest.join_summary import join_facts, join_lines
+from replay.ingest.join_summary import join_lines
 from replay.ingest.rebuild_holes import Holes
 from replay.ingest.reconstruct import Reconstruction
 from replay.ingest.reconstruct_events import Events
@@ -61,8 +61,6 @@ def manifest(
         known["device"] = read.devices[rebuilt.device]
         known["received_by"] = "napi_gro_receive" if rebuilt.by_gro else "netif_receive_skb"
         known["irq_lag_ns"] = rebuilt.lag
-        if rebuilt.joined is not None:
-            known["joined"] = join_facts(rebuilt.joined)
         known["workers"] = {str(tid): read.threads.get(tid) for tid in rebuilt.workers}
     return known
 
@@ -104,8 +102,10 @@ def found_lines(
     return lines
 
 
-def inferred_lines(events: Events, rebuilt: Reconstruction | None) -> list[str]:
-    """Return what was concluded from the file."""
+def inferred_lines(
+    events: Events, rebuilt: Reconstruction | None, joined: dict[str, Any] | None
+) -> list[str]:
+    """Return what was concluded from the file; `joined` are the facts of a join."""
     lines = []
     if events.survey.watchdog is not None:
         lines.append("napi_watchdog is the timer that lies within a polled napi_struct")
@@ -115,8 +115,8 @@ def inferred_lines(events: Events, rebuilt: Reconstruction | None) -> list[str]:
         "arrivals lie between the last look at the ring and the packet's own event;"
         f" interrupts come {rebuilt.lag:,} ns after the arrival"
     )
-    if rebuilt.joined is not None:
-        lines += join_lines(rebuilt.joined)
+    if joined is not None:
+        lines += join_lines(joined)
     elif rebuilt.acks:
         lines.append("packets of a pure ACK's length are ACKs, the others requests")
     lines.append(
@@ -139,7 +139,7 @@ def lost_lines(read: Recording, events: Events, missing: Holes) -> list[str]:
         )
     if read.cut is not None:
         lines.append(f"cut at {read.cut}: what came before is kept")
-    said = ("the records were lost", "its end is missing")  # above, in more words
+    said = ("the records were lost", "the recording's end is missing")  # above, in more words
     lines += [str(hole) for hole in missing.holes if hole.cause not in said]
     lines += read.left_out
     if read.clock != CLOCK_MONOTONIC:

@@ -16,8 +16,9 @@ import pyarrow as pa
 from replay import mapped
 from replay.errors import TraceError, nearest
 from replay.ingest.batches import Batches, batches
-from replay.ingest.hashed_flows import hashed_flows
-from replay.ingest.join_packets import NULLS, Joined, Seen, join
+from replay.ingest.flow_totals import flow_totals
+from replay.ingest.hashed_flows import hashed_flows, with_totals
+from replay.ingest.join_packets import NULLS, Joined, Seen, ValuesOf, join
 from replay.ingest.reconstruct_arrivals import find_arrivals
 from replay.ingest.reconstruct_packets import Packets, find_packets, messages
 from replay.ingest.reconstruct_points import Point
@@ -105,7 +106,7 @@ def reconstruct(
         service = find_service(
             events,
             packets,
-            packets.flow if joined is None else joined.connection,
+            packets.flow if joined is None else joined.connections(),
             weight,
             counted=counted,
             answers_known=joined is not None,
@@ -137,13 +138,14 @@ def reconstruct(
         request = kind == PacketKind.REQUEST
         served += int(np.count_nonzero(took[part][request] >= 0))
         workers = np.union1d(workers, tid[part][request])
+    values = _values_of(columns, device)
     if joined is None:
         flows = _flows_table(packets, arrival)
     else:
-        columns, flows = joined.whole(columns)
+        arrival, values, flows = joined.whole(arrival, values)
     return Reconstruction(
         device=device,
-        packets=_packets_table(columns, device),
+        packets=_packets_table(arrival, values),
         flows=flows,
         requests=int(kinds[PacketKind.REQUEST]),
         served=served,
@@ -192,54 +194,50 @@ def _follow(packets: Packets, columns: dict[str, npt.NDArray[Any]]) -> None:
         )
 
 
-def _packets_table(columns: dict[str, npt.NDArray[Any]], device: int) -> Batches:
-    """Sort by arrival and translate packet numbers to rows.
+def _values_of(columns: dict[str, npt.NDArray[Any]], device: int) -> ValuesOf:
+    """Return what gives the values of some packets by their numbers, a column at a time.
 
     A column left out is null, and so are those of packets behind its end; status is 0.
     """
-    arrival = columns["arrival_ns"]
+
+    def values(name: str, mine: Int64s) -> npt.NDArray[Any] | None:
+        if name in ("device", "status"):
+            return np.full(len(mine), device if name == "device" else 0, np.int64)
+        column = columns.get(name)
+        if column is None:
+            return None
+        if len(column) == len(columns["arrival_ns"]):
+            return column[mine]
+        there = mine < len(column)
+        found = np.full(len(mine), NULLS.get(name, -1), np.int64)
+        found[there] = column[mine[there]]
+        return found
+
+    return values
+
+
+def _packets_table(arrival: Int64s, values: ValuesOf) -> Batches:
+    """Sort by arrival and translate packet numbers to rows."""
     order = order_of(arrival)
     row_of = mapped.column(len(arrival))
     for part in mapped.steps(len(arrival)):
         row_of[order[part]] = np.arange(part.start, part.stop)
 
     def part_of(name: str, rows: slice) -> npt.NDArray[Any] | None:
-        mine = order[rows]
-        if name in ("device", "status") and name not in columns:
-            return np.full(len(mine), device if name == "device" else 0, np.int64)
-        column = columns.get(name)
-        if column is None:
-            return None
-        if len(column) < len(arrival):
-            there = mine < len(column)
-            values = np.full(len(mine), NULLS.get(name, -1), np.int64)
-            values[there] = column[mine[there]]
-            return values
-        values = column[mine]
-        return np.where(values >= 0, row_of[values], -1) if name == "reply_to" else values
+        found = values(name, order[rows])
+        if found is None or name != "reply_to":
+            return found
+        return np.where(found >= 0, row_of[found], -1)
 
     return batches(PACKETS, len(arrival), part_of, NULLS)
 
 
 def _flows_table(packets: Packets, arrival: Int64s) -> pa.Table:
     """One row a flow hash: what the tracepoints name of a connection."""
-    flows = len(packets.flow_hash)
-    first, last = np.full(flows, np.iinfo(np.int64).max), np.zeros(flows, np.int64)
-    size, counts = np.zeros(flows, np.int64), np.zeros(flows, np.int64)
-    for part in mapped.steps(packets.received):
-        mine = packets.flow[part]
-        seen = mine >= 0
-        flow, time = mine[seen], arrival[part][seen]
-        np.minimum.at(first, flow, time)
-        np.maximum.at(last, flow, time)
-        np.add.at(size, flow, packets.length[part][seen])
-        counts += np.bincount(flow, minlength=flows)
-    return hashed_flows(
-        packets.flow_hash,
-        packets.flow_version,
-        _TCP if packets.tcp else 0,
-        first=first,
-        last=last,
-        packets=counts,
-        size=size,
+    totals = flow_totals(
+        len(packets.flow_hash),
+        packets.received,
+        lambda rows: (packets.flow[rows], arrival[rows], packets.length[rows]),
     )
+    protocol = _TCP if packets.tcp else 0
+    return with_totals(hashed_flows(packets.flow_hash, packets.flow_version, protocol), totals)

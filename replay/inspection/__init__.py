@@ -10,11 +10,15 @@ from replay.inspection.arrivals import arrivals
 from replay.inspection.cpus import cpus
 from replay.inspection.flows import flows
 from replay.inspection.polls import polls
-from replay.inspection.section import Section
+from replay.inspection.section import Figures, Section
 from replay.trace.bundle import Trace, open_trace
+from replay.trace.holes import confidence, holes_of
 from replay.units import SECOND
 
 __all__ = ["Inspection", "Section", "inspect"]
+
+#: Gaps that have a row of their own.
+_MOST_GAPS = 20
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,14 @@ class Inspection:
 def inspect(trace: Trace | str | os.PathLike[str]) -> Inspection:
     """Count what `trace` holds. Raises TraceError where it cannot be read."""
     trace = trace if isinstance(trace, Trace) else open_trace(trace)
-    found = [*arrivals(trace), *flows(trace), *polls(trace), *cpus(trace), _gaps(trace)]
+    found = [
+        *arrivals(trace),
+        *flows(trace),
+        *polls(trace),
+        *cpus(trace),
+        _holes(trace),
+        _gaps(trace),
+    ]
     return Inspection(trace.name, _about(trace), tuple(it for it in found if it.rows))
 
 
@@ -68,18 +79,53 @@ def _measured(trace: Trace) -> str:
     )
 
 
-def _gaps(trace: Trace) -> Section:
-    """Return what was lost, and where: a row a gap."""
+def _holes(trace: Trace) -> Section:
+    """Return what is missing, how much of it, and what that makes less certain."""
+    found = holes_of(trace)
     rows = [
         {
-            "cause": gap["cause"],
-            "from_s": _seconds(gap["start_ns"]),
-            "to_s": _seconds(gap["end_ns"]),
-            "lost": gap["lost"],
+            "missing": hole.cause,
+            "share_pct": None if hole.share is None else 100 * hole.share,
+            "less_certain": hole.affects,
         }
-        for gap in trace.gaps.to_pylist()
+        for hole in found
     ]
-    return Section("gaps", "gaps: what the recording lacks", rows)
+    return Section("holes", f"holes: confidence in a replay is {confidence(found)}", rows)
+
+
+def _gaps(trace: Trace) -> Section:
+    """Return what was lost, and where: a row a gap, the last one for all gaps beyond the first."""
+    sources = trace.manifest.get("sources") or []
+    names = [str(it.get("name")) for it in sources if isinstance(it, dict)]
+    table = trace.gaps
+    rows = [_gap(gap, names) for gap in table.slice(0, _MOST_GAPS).to_pylist()]
+    rest = table.slice(_MOST_GAPS)
+    if rest.num_rows:
+        start, end, lost = (
+            rest[name].drop_null().to_numpy() for name in ("start_ns", "end_ns", "lost")
+        )
+        whole = {
+            "cause": f"{rest.num_rows:,} more",
+            "source": None,
+            "start_ns": int(start.min()) if len(start) else None,
+            "end_ns": int(end.max()) if len(end) else None,
+            "lost": int(lost.sum()) if len(lost) else None,
+        }
+        rows.append(_gap(whole, names))
+    return Section("gaps", "gaps: where the recording lacks something", rows)
+
+
+def _gap(gap: dict[str, Any], names: list[str]) -> Figures:
+    """Return one row; `names` are those of the bundle's sources."""
+    source = gap["source"]
+    known = source is not None and source < len(names)
+    return {
+        "cause": gap["cause"],
+        "source": names[source] if known else None,
+        "from_s": _seconds(gap["start_ns"]),
+        "to_s": _seconds(gap["end_ns"]),
+        "lost": gap["lost"],
+    }
 
 
 def _seconds(time_ns: int | None) -> float | None:

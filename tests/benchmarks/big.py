@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +13,20 @@ import pyarrow as pa
 from replay.host import GENERIC, write_host
 from replay.trace.bundle import bundle_writer, write_manifest, write_table
 from replay.trace.schema import PACKETS, TABLES
+from tests.ingest.captures import ACK, PSH, Conversation, Packet, pcap
 from tests.ingest.perf_builder import Scene
 from tests.ingest.perf_prints import printed
 
 CHUNK = 1 << 20
 GAP_NS = 5_000
 
-EXCHANGES, PAUSE_NS = 1_000, 50_000
+EXCHANGES, PAUSE_NS, FLOWS = 1_000, 50_000, 100
 TIME_AT = 32  # in a sample: after header, id, ip and tid
+#: Bytes of a request and an answer of Scene.exchange; when they are captured, from its start on.
+SIZES, CAPTURED_NS = (21, 67), (3_500, 10_500)
+#: In a captured Ethernet frame with a TCP segment: where the sequence number stands.
+SEQUENCE_AT = 38
+WALL_NS = 1_700_000_000 * 10**9
 
 
 def big_bundle(folder: Path, packets: int, queues: int = 1, policy: str = "base") -> Path:
@@ -59,9 +67,10 @@ def big_bundle(folder: Path, packets: int, queues: int = 1, policy: str = "base"
 
 def big_recording(path: Path, events: int) -> Path:
     """Write perf.data of so many events or a few more: requests, each served by a thread."""
-    scene, end = Scene(edit_format=printed), 0
+    clock = {29: struct.pack("<IIQQ", 1, 1, WALL_NS, Scene.origin)}
+    scene, end = Scene(edit_format=printed, features=clock), 0
     for number in range(EXCHANGES):
-        end = scene.exchange(end + PAUSE_NS, flow=number % 100)
+        end = scene.exchange(end + PAUSE_NS, flow=number % FLOWS)
     block = np.frombuffer(b"".join(scene.records), np.uint8)
     sizes = [len(record) for record in scene.records]
     times = np.cumsum([0, *sizes[:-1]]) + TIME_AT
@@ -80,6 +89,43 @@ def big_recording(path: Path, events: int) -> Path:
             file.write(later(block, times, copy * (end + PAUSE_NS)))
         file.write(tail)
     return path
+
+
+def big_capture(path: Path, events: int) -> Path:
+    """Write the capture of the same requests and answers as `big_recording` does."""
+    talks = [Conversation(40_000 + flow) for flow in range(FLOWS)]
+    scene, end, frames = Scene(), 0, []
+    for number in range(EXCHANGES):
+        begin, end = end + PAUSE_NS, scene.exchange(end + PAUSE_NS)
+        for side, size, after in zip((True, False), SIZES, CAPTURED_NS, strict=True):
+            segment = talks[number % FLOWS].segment(side, size, ACK | PSH)
+            frames.append((begin + after, segment))
+    copies = -(-events // len(scene.records))
+    times = np.array([time for time, _ in frames])
+    sent = np.tile(SIZES, EXCHANGES) * (EXCHANGES // FLOWS)
+    rows = [np.frombuffer(pcap([Packet(0, frame)])[24:], np.uint8) for _, frame in frames]
+    starts = np.cumsum([0, *map(len, rows[:-1])])
+    block = np.concatenate(rows)
+    first = read_numbers(block, starts + 16 + SEQUENCE_AT, ">u4")
+    with path.open("wb") as file:
+        file.write(pcap([]))
+        for copy in range(copies):
+            at = WALL_NS + times + copy * (end + PAUSE_NS)
+            put_numbers(block, starts, (at // 10**9).astype("<u4"))
+            put_numbers(block, starts + 4, (at % 10**9).astype("<u4"))
+            put_numbers(block, starts + 16 + SEQUENCE_AT, (first + copy * sent).astype(">u4"))
+            file.write(block.tobytes())
+    return path
+
+
+def read_numbers(block: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], form: str) -> Any:
+    """Return the four-byte numbers that stand at these places."""
+    return block[at[:, None] + np.arange(4)].copy().view(form)[:, 0].astype(np.int64)
+
+
+def put_numbers(block: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], numbers: Any) -> None:
+    """Write four-byte numbers to these places."""
+    block[at[:, None] + np.arange(4)] = numbers[:, None].view(np.uint8)
 
 
 def later(block: npt.NDArray[np.uint8], times: npt.NDArray[np.int64], shift: int) -> bytes:

@@ -2,7 +2,8 @@
 
 REPLAY_BIG_PACKETS says how many packets, 50 million where it does not. A billion need 18 GB for the
 bundle and as much in TMPDIR while they are replayed. REPLAY_BIG_EVENTS says how many events, 11
-million where it does not; each takes 100 bytes in a perf.data file and 140 as text.
+million where it does not; each takes 100 bytes in a perf.data file and 140 as text, and 20 in a
+capture beside it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks.big import big_bundle, big_recording
+from tests.benchmarks.big import big_bundle, big_capture, big_recording
 
 PACKETS_OFFERED = int(float(os.environ.get("REPLAY_BIG_PACKETS", "50e6")))
 _TELL = """
@@ -61,6 +62,21 @@ def test_peak_memory_of_kernel_events(benchmark: Any, tmp_path: Path, form: str)
     assert peak < MOST_BYTES_INGESTED
 
 
+def test_peak_memory_of_a_join(benchmark: Any, tmp_path: Path) -> None:
+    pairs = [
+        (
+            big_recording(tmp_path / f"{name}.data", events),
+            big_capture(tmp_path / f"{name}.pcap", events),
+        )
+        for name, events in (("many", EVENTS_RECORDED), ("few", 1))
+    ]
+    _ingest_peak(*pairs[1])  # compiles
+    peak = benchmark.pedantic(_ingest_peak, pairs[0], rounds=1)
+    benchmark.extra_info["peak_bytes"] = peak
+    benchmark.extra_info["events_per_s"] = EVENTS_RECORDED / benchmark.stats["mean"]
+    assert peak < MOST_BYTES_INGESTED
+
+
 def _printed(source: Path) -> Path:
     """Print a recording as perf does."""
     text = source.with_suffix(".txt")
@@ -70,10 +86,11 @@ def _printed(source: Path) -> Path:
     return text
 
 
-def _ingest_peak(source: Path) -> int:
+def _ingest_peak(*sources: Path) -> int:
     """Ingest in a process of its own; return its peak memory, bytes."""
-    shutil.rmtree(source.with_suffix(".trace"), ignore_errors=True)
-    command = [*REPLAY, "ingest", str(source), "-o", str(source.with_suffix(".trace"))]
+    bundle = sources[0].with_suffix(".trace")
+    shutil.rmtree(bundle, ignore_errors=True)
+    command = [*REPLAY, "ingest", *map(str, sources), "-o", str(bundle)]
     # A process's peak begins with that of the one that started it: a small one does.
     told = subprocess.run([sys.executable, "-c", _TELL, *command], check=True, capture_output=True)
     return int(told.stdout.split()[-1]) << 10

@@ -94,4 +94,4 @@ def test_a_cut_end_and_dropped_packets_are_holes(tmp_path: Path) -> None:
     dropped, cut = _holes(trace)
     assert dropped["cause"] == "the packets were dropped by the capture"
     assert dropped["share"] == pytest.approx(1 / 20)
-    assert (cut["cause"], cut["share"]) == ("its end is missing", None)
+    assert (cut["cause"], cut["share"]) == ("the capture's end is missing", None)

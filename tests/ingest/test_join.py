@@ -122,6 +122,67 @@ def test_what_one_alone_has_seen_is_kept_and_counted(tmp_path: Path) -> None:
     assert ports.count(50_002) == EXCHANGES // 4
 
 
+def test_what_either_lacks_is_a_hole_and_lowers_the_confidence(tmp_path: Path) -> None:
+    pair = Pair()
+    removed = [pair.packets.pop(2) for _ in range(4)]
+    assert len(removed) == 4
+    for number in range(3):
+        extra = pair.talks[0].segment(True, 33, ACK | PSH)
+        pair.packets.append(Packet(WALL + 10 * GAP + number, extra))
+    summary = ingest(pair.write(tmp_path), tmp_path / "x.trace")
+    trace = open_trace(summary.path)
+    assert trace.manifest["holes"] == [
+        {
+            "cause": "the captured packets are not in the recording",
+            "share": 3 / 23,
+            "affects": "their arrivals, polls and service times",
+        },
+        {
+            "cause": "the recorded packets are not in the capture",
+            "share": 4 / 24,
+            "affects": "their flows, payloads and kinds",
+        },
+    ]
+    assert any("16.7% of the recorded packets are not in" in line for line in summary.lost)
+    result = what_if(trace, ["base"])
+    assert [it.share for it in result.holes] == [3 / 23, 4 / 24]
+    assert "confidence low" in str(result.about["holes"])
+
+
+def test_the_capture_s_own_holes_are_the_bundle_s(tmp_path: Path) -> None:
+    pair = Pair()
+    made = Pcapng().interface(options={2: b"srv", 9: bytes([9])})
+    for number, (time, frame, _) in enumerate(pair.packets):
+        drops = 6 * (number == 5)
+        made.packet(time, frame, options={4: drops.to_bytes(8, "little")})
+    cut = tmp_path / "cut.pcapng"
+    cut.write_bytes(made.data + made.data[-100:-20])
+    perf = pair.scene.write(tmp_path / "perf.data")
+    summary = ingest([perf, cut], tmp_path / "x.trace")
+    trace = open_trace(summary.path)
+    affects = "flows, payloads and kinds"
+    assert trace.manifest["holes"] == [
+        {"cause": "the packets were dropped by the capture", "share": 0.2, "affects": affects},
+        {"cause": "the capture's end is missing", "share": None, "affects": affects},
+    ]
+    gaps = trace.gaps.to_pylist()
+    assert [(it["cause"], it["source"], it["lost"]) for it in gaps] == [
+        ("cut", 1, None),
+        ("lost", 1, 6),
+    ]
+    assert str(what_if(trace, ["base"]).about["holes"]).startswith("confidence low: 20% of")
+
+
+def test_a_capture_of_one_direction(tmp_path: Path) -> None:
+    pair = Pair()
+    pair.packets = pair.packets[::2]
+    trace = joined(tmp_path, pair)
+    causes = {hole["cause"]: hole for hole in trace.manifest["holes"]}
+    one = causes["the TCP packets are of connections captured in one direction"]
+    assert (one["share"], one["affects"]) == (1.0, "flows, payloads and kinds")
+    assert causes["the recorded packets are not in the capture"]["share"] == 0.5
+
+
 def test_an_answer_goes_to_its_own_connection(tmp_path: Path) -> None:
     pair = Pair()
     time, scene = (EXCHANGES + 1) * GAP, pair.scene

@@ -73,7 +73,7 @@ def test_lost_records_and_cuts_are_holes(tmp_path: Path) -> None:
     holes = recorded(tmp_path, made).manifest["holes"]
     assert [(hole["cause"], hole["share"]) for hole in holes] == [
         ("the records were lost", 0.5),
-        ("its end is missing", None),
+        ("the recording's end is missing", None),
     ]
 
 
