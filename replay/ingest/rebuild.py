@@ -41,6 +41,7 @@ def rebuild(
     """
     if len(recording.points.time) > mapped.STEP:
         _load()
+        mapped.trim()
     said = dict(facts or {})
     events = make_events(
         recording.points,
