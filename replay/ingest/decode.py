@@ -41,6 +41,10 @@ BATCHES = 3
 _ROOM = 1 << 16
 
 
+#: Fewer packets than this in a window make it larger.
+_FEW = 1_024
+
+
 class Batch(NamedTuple):
     """Decoded packets, and the flows met up to the last of them."""
 
@@ -131,6 +135,8 @@ def decode_capture(
             table = with_room(table, flows, filled)
             flows = number_flows(keys, filled, table, flows, columns.flow[rows : rows + filled])
             rows += filled
+            if filled < _FEW:
+                capture.window.widen()
         busy.append((room, other.submit(take, room.batch(rows, flows, table))))
         for _, before in busy:
             _finish(before.result())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -174,12 +173,22 @@ def messages(packets: Packets) -> tuple[Int64s, bool]:
 
 def _usual(payload: Int64s) -> int:
     """Return the payload that nearly all packets with one have; 0 where there is none."""
-    seen = Counter[int]()
+    usual = surplus = 0
     for part in mapped.steps(len(payload)):
-        sizes, counts = np.unique(payload[part], return_counts=True)
-        seen.update(dict(zip(sizes.tolist(), counts.tolist(), strict=True)))
-    seen = Counter({size: count for size, count in seen.items() if size > 0})
-    if not seen:
-        return 0
-    usual = min(seen, key=lambda size: (-seen[size], size))
-    return usual if seen[usual] >= _USUAL_SHARE * seen.total() else 0
+        sizes, counts = np.unique(payload[part][payload[part] > 0], return_counts=True)
+        if not len(sizes):
+            continue
+        size, more = int(sizes[counts.argmax()]), int(2 * counts.max() - counts.sum())
+        if more <= 0:
+            continue
+        if size == usual:
+            surplus += more
+        elif more > surplus:  # whatever more than half of all have is left in the end
+            usual, surplus = size, more - surplus
+        else:
+            surplus -= more
+    known = same = 0
+    for part in mapped.steps(len(payload)):
+        known += int(np.count_nonzero(payload[part] > 0))
+        same += int(np.count_nonzero(payload[part] == usual))
+    return usual if usual and same >= _USUAL_SHARE * known else 0

@@ -25,6 +25,7 @@ class Spool:
 
     def __init__(self, folder: Path, kinds: Sequence[npt.DTypeLike]) -> None:
         self.kinds = [np.dtype(kind) for kind in kinds]
+        self.folder = folder
         self.starts: list[int] = []  # the first row of each batch
         self.rows = 0
         self._places: list[int] = []

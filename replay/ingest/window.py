@@ -10,6 +10,8 @@ from replay.ingest.records import Bytes
 
 #: Bytes of the window: they stay in the processor's cache from reading to decoding.
 WINDOW = 1 << 18
+#: Bytes of a window of packets of which most bytes are not looked at.
+WIDEST = 1 << 20
 
 #: The longest record that is believed; nothing that captures packets writes longer ones.
 LONGEST_RECORD = 16 << 20
@@ -29,6 +31,7 @@ class Window:
     def __init__(self, stream: Readable, size: int = WINDOW) -> None:
         self._stream = stream
         self.start = 0
+        self._size = size
         self._room: Bytes = np.empty(size, dtype=np.uint8)
         self.data: Bytes = self._room[:0]
 
@@ -42,7 +45,9 @@ class Window:
         if rest == len(self._room):
             if rest >= LONGEST_RECORD:
                 return False
-            self._room = np.empty(2 * rest, dtype=np.uint8)
+            self._size = 2 * rest
+        if len(self._room) < self._size:
+            self._room = np.empty(self._size, dtype=np.uint8)
         self._room[:rest] = kept
         behind = memoryview(self._room)[rest:]  # type: ignore[arg-type]
         count = 0
@@ -54,6 +59,10 @@ class Window:
         self.data = self._room[: rest + count]
         self.start += at
         return count > 0
+
+    def widen(self) -> None:
+        """Hold more from the next time on: a window costs as much as some hundred packets."""
+        self._size = max(self._size, min(2 * self._size, WIDEST))
 
     def holds(self, size: int) -> bool:
         """Read until the window holds its first `size` bytes; return whether it does."""

@@ -3,45 +3,70 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 PACKETS_PER_EXCHANGE = 3
 
-_SNAPLEN = 96
 _PORT = 8080
-#: (bytes on the wire, TCP flags, from the client) of an exchange's packets
-_PACKETS = ((100, 0x18, True), (128, 0x18, False), (66, 0x10, True))
-_SENT = (34, 62)  # bytes that client and server send in an exchange
 _START_NS = 1_700_000_000 * 10**9
+_HEADERS = 66
+
+
+class _Kind(NamedTuple):
+    """Exchanges of three packets each."""
+
+    snaplen: int
+    #: (bytes on the wire, TCP flags, from the client) of the packets
+    packets: tuple[tuple[int, int, bool], ...]
+
+    def sequence(self, part: int, turn: np.ndarray) -> np.ndarray:
+        """Return the sequence number of a packet, of the `turn`-th exchange of its connection."""
+        side = self.packets[part][2]
+        sent = [wire - _HEADERS if of_client == side else 0 for wire, _, of_client in self.packets]
+        return 1 + turn * sum(sent) + sum(sent[:part])
+
+
+#: A request, its response and an acknowledgement; or frames that are full, the response of two.
+SHORT = _Kind(96, ((100, 0x18, True), (128, 0x18, False), (66, 0x10, True)))
+FULL = _Kind(1514, ((1514, 0x18, True), (1514, 0x10, False), (1514, 0x18, False)))
 
 
 def write_exchanges(
-    path: Path, exchanges: int, connections: int = 20_000, *, pcapng: bool = False
+    path: Path,
+    exchanges: int,
+    connections: int = 20_000,
+    *,
+    pcapng: bool = False,
+    kind: _Kind = SHORT,
 ) -> None:
-    """Write `exchanges` x 3 TCP packets, 1 us apart, cut at 96 bytes, connections in turn.
+    """Write `exchanges` x 3 TCP packets, 1 us apart, connections in turn.
 
     Classic pcap in nanoseconds, or pcapng with if_tsresol 9.
     """
     if pcapng:
         words = [0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0xFFFF_FFFF, 0xFFFF_FFFF, 28]
-        words += [1, 32, 1, _SNAPLEN, 9 | 1 << 16, 9, 0, 32]
+        words += [1, 32, 1, kind.snaplen, 9 | 1 << 16, 9, 0, 32]
     else:
-        words = [0xA1B23C4D, 0x0004_0002, 0, 0, _SNAPLEN, 1]
+        words = [0xA1B23C4D, 0x0004_0002, 0, 0, kind.snaplen, 1]
     with path.open("wb") as file:
         file.write(np.array(words, dtype="<u4").tobytes())
-        for first in range(0, exchanges, 100_000):
-            numbers = np.arange(first, min(first + 100_000, exchanges))
+        for first in range(0, exchanges, 10_000):
+            numbers = np.arange(first, min(first + 10_000, exchanges))
             parts = [
-                _packets(numbers, part, connections, pcapng) for part in range(PACKETS_PER_EXCHANGE)
+                _packets(numbers, part, connections, pcapng, kind)
+                for part in range(PACKETS_PER_EXCHANGE)
             ]
             file.write(np.concatenate(parts, axis=1).tobytes())
 
 
-def _packets(numbers: np.ndarray, part: int, connections: int, pcapng: bool) -> np.ndarray:
+def _packets(
+    numbers: np.ndarray, part: int, connections: int, pcapng: bool, kind: _Kind
+) -> np.ndarray:
     """Return one packet of each exchange, with its record around it, as rows of bytes."""
-    wire, flags, from_client = _PACKETS[part]
-    captured = min(wire, _SNAPLEN)
+    wire, flags, from_client = kind.packets[part]
+    captured = min(wire, kind.snaplen)
     frame = 28 if pcapng else 16
     size = frame + captured + (-captured % 4 + 4 if pcapng else 0)
     rows = np.zeros((len(numbers), size), dtype=np.uint8)
@@ -70,7 +95,7 @@ def _packets(numbers: np.ndarray, part: int, connections: int, pcapng: bool) -> 
     put(ip + 16, server if from_client else client, ">u4")
     put(tcp, client_port if from_client else _PORT, ">u2")
     put(tcp + 2, _PORT if from_client else client_port, ">u2")
-    put(tcp + 4, 1 + (turn + (part == 2)) * _SENT[0 if from_client else 1], ">u4")
+    put(tcp + 4, kind.sequence(part, turn), ">u4")
     put(tcp + 12, 0x80, "u1")
     put(tcp + 13, flags, "u1")
     return rows

@@ -44,6 +44,7 @@ def small_batches(patch: pytest.MonkeyPatch) -> list[int]:
         return found
 
     patch.setattr(decode, "ROWS", BATCH)
+    patch.setattr(decode, "_FEW", 0)  # windows hold no more packets than batches
     patch.setattr(pcap, "Window", partial(Window, size=WINDOW_BYTES))
     patch.setattr(pcap, "write_at_once", partial(counted, 1, pcap.write_at_once))
     two = pcap._write_in_two_passes

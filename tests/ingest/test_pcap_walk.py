@@ -145,6 +145,20 @@ def test_records_are_found_whatever_the_window_shows(tmp_path: Path) -> None:
         assert capture.findings.note is None
 
 
+def test_a_window_that_is_widened_shows_more_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window, "WIDEST", 300)
+    data = pcap([Packet(START + i, FRAME + bytes(i)) for i in range(50)])
+    capture = PcapCapture(Window(Memory(data), 100), "made")
+    found, shown = [], []
+    for block, rows in capture.blocks():
+        shown.append(len(capture.window.data))
+        for _, start, captured, _, _ in block[:rows].tolist():
+            found.append(capture.window.data[start : start + captured].tobytes())
+        capture.window.widen()
+    assert found == [FRAME + bytes(i) for i in range(50)]
+    assert max(shown[:1]) <= 100 < max(shown[:2]) <= 200 < max(shown) <= 300
+
+
 def test_a_record_too_long_to_be_one_ends_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window, "LONGEST_RECORD", 1_000)
     data = pcap([Packet(START, FRAME), Packet(START, bytes(2_000)), Packet(START, FRAME)])

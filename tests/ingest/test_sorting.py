@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from replay.ingest.spool import Spool
     st.integers(1, 8),
     st.integers(1, 5),
     st.integers(1, 10),
+    st.integers(2, 5),
 )
 @settings(deadline=None, max_examples=200)
 def test_sorting_in_stretches_is_one_stable_sort(
@@ -25,6 +28,7 @@ def test_sorting_in_stretches_is_one_stable_sort(
     stride: int,
     stretch: int,
     most: int,
+    together: int,
 ) -> None:
     given_rows: list[np.ndarray] = []
     all_times = [time for batch in batches for time in batch]
@@ -40,9 +44,41 @@ def test_sorting_in_stretches_is_one_stable_sort(
     ):
         patch.setattr(sorting, "_STRIDE", stride)
         patch.setattr(sorting, "_STRETCH", stretch)
-        if pieces:
-            sort_rows(pieces, runs, most, given_rows.append)
+        patch.setattr(sorting, "_TOGETHER", together)
+        sort_rows(pieces, runs, most, given_rows.append)
     assert all(0 < len(time) <= most for time, _ in given_rows)
     order = np.argsort(all_times, kind="stable").tolist()
     assert [row for _, rows in given_rows for row in rows.tolist()] == order
     assert [t for times, _ in given_rows for t in times.tolist()] == sorted(all_times)
+
+
+@pytest.mark.parametrize("order", ["random", "equal", "turned", "risen"])
+def test_work_grows_little_faster_than_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    monkeypatch.setattr(sorting, "_STRIDE", 2)
+    monkeypatch.setattr(sorting, "_STRETCH", 4)
+    monkeypatch.setattr(sorting, "_TOGETHER", 4)
+    pieces_read: list[int] = []
+    whole = Spool.part
+
+    def part(self: Spool, number: int, column: int, rows: slice) -> np.ndarray:
+        pieces_read.append(number)
+        return whole(self, number, column, rows)
+
+    monkeypatch.setattr(Spool, "part", part)
+    read = []
+    for runs in (32, 512):
+        rows = 8 * runs
+        turned = np.arange(rows)[::-1]
+        risen = np.where(np.arange(rows) % 8, rows, 0) + np.arange(rows)
+        random = np.random.default_rng(1).integers(0, rows, rows)
+        times = {"random": random, "equal": np.zeros(rows), "turned": turned, "risen": risen}
+        found: list[np.ndarray] = []
+        with Spool(tmp_path, [np.int64]) as spool:
+            batches = ([piece] for piece in times[order].astype(np.int64).reshape(runs, 8))
+            sort_rows(batches, spool, 8, lambda columns, to=found: to.append(columns[0]))  # type: ignore[misc]
+        assert np.concatenate(found).tolist() == sorted(times[order].tolist())
+        read.append(len(pieces_read))
+        pieces_read.clear()
+    assert read[1] < 3 * 16 * read[0]  # of 16 times the rows; all runs in one pass: 16 * 16
