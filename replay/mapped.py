@@ -34,7 +34,7 @@ CHUNK = 1 << 20
 STEP = 1 << 16
 
 #: Bytes of columns that may be in memory at once; those that come when it is full are in files.
-COLUMNS = 48 << 20
+COLUMNS = 44 << 20
 
 #: Bytes of a column that is too small to be counted among those.
 SMALL_COLUMN = 1 << 16

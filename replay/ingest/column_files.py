@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Generic, NamedTuple, TypeVar
 
@@ -24,8 +25,12 @@ class ColumnFiles(Generic[Table]):
     Rows are written while those after them are filled.
     """
 
-    def __init__(self, empty: Table) -> None:
-        """`empty` has no rows: it says of what types the columns are."""
+    def __init__(self, empty: Table, look: Callable[[Table], None] = lambda rows: None) -> None:
+        """`empty` has no rows: it says of what types the columns are.
+
+        look: is given all rows, in parts, one after the other, until `whole` returns.
+        """
+        self._look = look
         self.rows = 0
         self._empty = empty
         self._buffer, self._other = empty, empty
@@ -58,7 +63,9 @@ class ColumnFiles(Generic[Table]):
         Raises TraceError: disk full.
         """
         if self._writer is None:
-            return self._empty._make([it.copy() for it in self._part(0, self._filled)])
+            rows = self._empty._make([it.copy() for it in self._part(0, self._filled)])
+            self._look(rows)
+            return rows
         if self._filled:
             self._write_buffer()
         self._wait()
@@ -96,6 +103,7 @@ class ColumnFiles(Generic[Table]):
         self._files = self._files or [_file() for _ in self._empty]
         for file, column in zip(self._files, rows, strict=True):
             _write(file, column.data.cast("B"))
+        self._look(rows)
 
 
 def _file() -> IO[bytes]:

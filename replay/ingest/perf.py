@@ -56,6 +56,7 @@ def read_recording(path: Path, files: PerfFiles) -> Recording:
         raise TraceError(f"{path}: {_nothing_known(files, read, formats)}")
     return Recording(
         points=read.points,
+        counted=read.counted,
         runs=read.runs,
         origin=read.origin,
         devices=read.devices,

@@ -20,6 +20,7 @@ from replay.ingest.perf_walk import COMM, ID_INDEX, LOST, LOST_SAMPLES, Tally, r
 from replay.ingest.point_files import PointFiles
 from replay.ingest.points_order import BLOCK, LONGEST
 from replay.ingest.reconstruct_points import Points
+from replay.ingest.reconstruct_survey import Counting
 from replay.ingest.recording import Loss
 from replay.ingest.tracepoint_decode import Names
 from replay.ingest.tracepoints import Slots
@@ -36,6 +37,7 @@ class PerfPoints:
 
     tally: Tally = field(default_factory=Tally.empty)
     points: Points = field(default_factory=lambda: Points.empty(0))
+    counted: Counting = field(default_factory=Counting)
     runs: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))  # see points_order
     origin: int = 0  # of the recording's clock, ns, at the trace's zero
     devices: list[str] = field(default_factory=list)
@@ -158,6 +160,7 @@ def _cpus(data: Bytes, at: int, size: int) -> set[int]:
 def _from_zero(path: Path, found: PerfPoints, file: PointFiles) -> None:
     """Count times from the first point's on."""
     found.points, origin, last = file.whole(found.runs)
+    found.counted = file.counted
     if last - origin > LONGEST:
         raise TraceError(f"{path}: its samples' times, {origin} to {last} ns, are damaged")
     within = range(origin, origin + LONGEST)

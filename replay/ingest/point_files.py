@@ -8,6 +8,7 @@ import numpy.typing as npt
 from replay.ingest.column_files import ColumnFiles
 from replay.ingest.points_order import count_from_first
 from replay.ingest.reconstruct_points import Points
+from replay.ingest.reconstruct_survey import Counting
 
 Int64s = npt.NDArray[np.int64]
 
@@ -16,7 +17,8 @@ class PointFiles:
     """Takes points with times of the recorder's clock, as ColumnFiles takes rows."""
 
     def __init__(self) -> None:
-        self._files = ColumnFiles(Points.empty(0))
+        self.counted = Counting()
+        self._files = ColumnFiles(Points.empty(0), self.counted.count)
         self._room = Points.empty(0)
         self._base = 0  # the first point's time: most recordings begin with the earliest one
 

@@ -50,6 +50,7 @@ def rebuild(
         runs=recording.runs,
         clock=recording.origin if recording.clock == CLOCK_MONOTONIC else None,
         watchdog=recording.watchdog,
+        counted=recording.counted,
     )
     chosen, others = choose_device(events.survey, recording.devices, device)
     table = event_batches(events)

@@ -27,7 +27,7 @@ from replay.ingest.reconstruct_state import (
     Napi,
     PacketEvents,
 )
-from replay.ingest.reconstruct_survey import Survey, survey
+from replay.ingest.reconstruct_survey import Counting, Survey
 from replay.trace.schema import EVENTS
 
 Int64s = npt.NDArray[np.int64]
@@ -55,6 +55,7 @@ def make_events(
     runs: Int64s | None = None,
     clock: int | None = None,
     watchdog: int | None = None,
+    counted: Counting | None = None,
 ) -> Events:
     """Return the events that `points` make.
 
@@ -62,9 +63,13 @@ def make_events(
     names of threads by id; those that begin with "napi/" are NAPI threads. clock: what to take from
     CLOCK_MONOTONIC for trace time, where the recording has that clock. watchdog: the address of
     napi_watchdog(), or whatever number stands for it in
-    `other`; sought among the timers where it is not given.
+    `other`; sought among the timers where it is not given. counted: the points, where they were
+    counted as they were read.
     """
-    seen = survey(points, devices, watchdog)
+    if counted is None:
+        counted = Counting()
+        counted.count(points)
+    seen = counted.survey(devices, watchdog)
     napi_threads = np.zeros(seen.highest_tid + 1, np.uint8)
     for tid, name in threads.items():
         if name.startswith("napi/") and tid <= seen.highest_tid:

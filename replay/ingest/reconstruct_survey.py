@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from replay import mapped
 from replay.engine.accelerate import jit_in_place
-from replay.ingest.points_order import BLOCK, in_order
+from replay.ingest.points_order import BLOCK
 from replay.ingest.reconstruct_points import NO_DEVICE, Point, Points
+from replay.ingest.tracepoint_values import MOST_DEVICES
 
 Int64s = npt.NDArray[np.int64]
 
@@ -20,10 +20,6 @@ _NAPI_STRUCT = 1024
 _POLL, _SWITCH = int(Point.POLL), int(Point.SWITCH)
 _WAKEUP, _WAKING = int(Point.WAKEUP), int(Point.WAKING)
 _START, _FIRE = int(Point.TIMER_START), int(Point.TIMER_FIRE)
-
-
-#: Blocks between two looks at memory.
-_LOOK = 8
 
 
 @dataclass(frozen=True)
@@ -46,35 +42,52 @@ class Survey:
         return self.counts[kind, :-1]
 
 
-def survey(points: Points, devices: int, watchdog: int | None = None) -> Survey:
-    """Count `points`, in any order, and seek the timers of NAPIs unless `watchdog` is given."""
-    counts = np.zeros((len(Point), devices + 1), np.int64)
-    per_cpu = np.zeros(1 << 16, np.int64)
-    polled, timers = np.empty(BLOCK, np.int64), np.empty((BLOCK, 2), np.int64)
-    napis, seen = np.zeros(0, np.int64), np.zeros((0, 2), np.int64)
-    highest = 0
-    for number, block in enumerate(in_order(points)):
-        changes, fired, found = _survey(block, counts, per_cpu, polled, timers)
-        highest = max(highest, int(found))
-        napis = np.union1d(napis, polled[:changes])
-        if fired:
-            seen = np.unique(np.concatenate([seen, timers[:fired]]), axis=0)
-        if number % _LOOK == 0:
-            mapped.make_room()
-    if watchdog is not None:
-        seen = seen[seen[:, 1] == watchdog]
-    function, offset = _find_watchdog(napis, seen)
-    watchdog = function if watchdog is None else watchdog
-    used = np.flatnonzero(per_cpu)
-    per_cpu = per_cpu[: used[-1] + 1 if len(used) else 0]
-    return Survey(counts, per_cpu, highest, napis, watchdog, offset)
+class Counting:
+    """What a survey is made of, gathered as points are read, in any order."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((len(Point), MOST_DEVICES + 1), np.int64)
+        self._per_cpu = np.zeros(1 << 16, np.int64)
+        self._polled, self._fired = np.empty(BLOCK, np.int64), np.empty((BLOCK, 2), np.int64)
+        self._napis = np.zeros(0, np.int64)
+        self.timers = np.zeros((0, 2), np.int64)  # rows of (address, function), each one once
+        self._highest_tid = 0
+
+    def count(self, points: Points) -> None:
+        """Take more points."""
+        for start in range(0, len(points.time), BLOCK):
+            block = points.part(start, start + BLOCK)
+            polls, fired, highest = _count(
+                block, self._counts, self._per_cpu, self._polled, self._fired
+            )
+            self._highest_tid = max(self._highest_tid, int(highest))
+            self._napis = np.union1d(self._napis, self._polled[:polls])
+            if fired:
+                both = np.concatenate([self.timers, self._fired[:fired]])
+                self.timers = np.unique(both, axis=0)
+
+    def survey(self, devices: int, watchdog: int | None = None) -> Survey:
+        """Return what was counted; the timers of NAPIs are sought unless `watchdog` is given."""
+        timers = self.timers
+        if watchdog is not None:
+            timers = timers[timers[:, 1] == watchdog]
+        function, offset = _find_watchdog(self._napis, timers)
+        used = np.flatnonzero(self._per_cpu)
+        return Survey(
+            counts=self._counts[:, [*range(devices), MOST_DEVICES]],
+            per_cpu=self._per_cpu[: used[-1] + 1 if len(used) else 0],
+            highest_tid=self._highest_tid,
+            napis=self._napis,
+            watchdog=function if watchdog is None else watchdog,
+            timer_offset=offset,
+        )
 
 
 @jit_in_place
-def _survey(
+def _count(
     points: Points, counts: Int64s, per_cpu: Int64s, polled: Int64s, timers: Int64s
 ) -> tuple[int, int, int]:
-    """Fill the arrays; returns how much of `polled` and `timers` is filled, and the highest tid.
+    """Add to the counts; returns how much of `polled` and `timers` is filled, and the highest tid.
 
     An address is written down when it is not the one before.
     """

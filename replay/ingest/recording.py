@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from replay.ingest.points_order import in_order
 from replay.ingest.reconstruct_points import Points
+from replay.ingest.reconstruct_survey import Counting
 
 CLOCK_MONOTONIC = "CLOCK_MONOTONIC"
 
@@ -45,6 +46,7 @@ class Recording:
     facts: dict[str, Any] = field(default_factory=dict)
     #: Lines for the summary on what this reader had to leave out, and how to record it next time.
     left_out: list[str] = field(default_factory=list)
+    counted: Counting | None = None  # the points, where that was done as they were read
     runs: npt.NDArray[np.int64] | None = None  # numbers of points earlier than the one before
 
     def blocks(self) -> Iterator[Points]:

@@ -141,6 +141,7 @@ def read_retis(stream: Stream) -> Recording:
         facts["wall_origin_ns"] = reader.offset + origin
     return Recording(
         points=points,
+        counted=reader.whole.counted,
         runs=runs,
         origin=origin,
         devices=list(reader.devices),

@@ -15,7 +15,8 @@ from replay.ingest import text_summary, text_walk
 from replay.ingest.little_endian import Bytes
 from replay.ingest.point_files import PointFiles
 from replay.ingest.points_order import LONGEST
-from replay.ingest.reconstruct_points import NO_TID, Point, Points
+from replay.ingest.reconstruct_points import NO_TID
+from replay.ingest.reconstruct_survey import Counting
 from replay.ingest.recording import Loss, Recording
 from replay.ingest.text_fields import (
     ANOTHER_FUNCTION,
@@ -158,6 +159,7 @@ def _recording(
     }
     return Recording(
         points=points,
+        counted=whole.counted,
         runs=runs,
         origin=origin,
         devices=[
@@ -168,16 +170,12 @@ def _recording(
         clock=clock,
         losses=losses,
         cut=stream.note,
-        watchdog=NAPI_WATCHDOG if _names_functions(points) else None,
+        watchdog=NAPI_WATCHDOG if _names_functions(whole.counted) else None,
         facts=facts,
         left_out=text_summary.left_out(said, found, dialects.names),
     )
 
 
-def _names_functions(points: Points) -> bool:
+def _names_functions(counted: Counting) -> bool:
     """Whether timers' functions stand in the text by name."""
-    kinds = (Point.TIMER_START, Point.TIMER_FIRE)
-    return any(
-        bool(np.isin(points.other[part][np.isin(points.kind[part], kinds)], _NAMED).any())
-        for part in mapped.steps(len(points.kind))
-    )
+    return bool(np.isin(counted.timers[:, 1], _NAMED).any())

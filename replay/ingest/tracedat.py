@@ -122,6 +122,7 @@ def recording_of(path: Path, data: Bytes) -> Recording:
     end = max((part.at + part.size for part in file.pages), default=0)
     return Recording(
         points=points,
+        counted=reader.whole.counted,
         runs=runs,
         origin=origin,
         devices=[_text(name.view(np.uint8)) for name in reader.names.devices[:found]],
