@@ -62,7 +62,7 @@ def read_headers(
         sequence[row] = number
         times[row] = block[own, 0]
         lengths[row] = length
-        payloads[row] = min(payload, _LONGEST)
+        payloads[row] = payload
         all_marks[row] = marks
         statuses[row] = status
         devices[row] = block[own, 4]
@@ -92,7 +92,8 @@ def _any_packet(
     if status == SHORT:
         status = CUT if captured < length else MALFORMED
     ends[row, 4] = packed
-    return payload, marks | OUTGOING if outgoing else marks, number, status
+    marks |= OUTGOING if outgoing else 0
+    return min(payload, _LONGEST), marks, number, status
 
 
 @jit_inline

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replay.engine.accelerate import jit_in_place
+from replay.engine.accelerate import jit_in_place, jit_inline
 from replay.engine.intrinsics import at
 from replay.errors import TraceError
 from replay.ingest.records import (
@@ -88,6 +88,16 @@ def _walk(
 
     A record moves on by at least its header, and never beyond the data.
     """
+    if big:  # asked once, not in every record
+        return _records(data, here, True, unit, header, swapped, block)
+    return _records(data, here, False, unit, header, swapped, block)
+
+
+@jit_inline
+def _records(
+    data: Bytes, here: int, big: bool, unit: int, header: int, swapped: bool, block: Int64s
+) -> tuple[int, int, int]:
+    """Do what `_walk` does, of one byte order."""
     size = len(data)
     for number in range(BLOCK):
         if here + header > size:
