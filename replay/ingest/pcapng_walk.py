@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from replay.engine.accelerate import jit_in_place, jit_inside
+from replay.engine.accelerate import jit_in_place, jit_inline, jit_inside
+from replay.engine.intrinsics import at as index
 from replay.ingest.records import (
     BLOCK,
     CUT,
@@ -41,6 +42,16 @@ def walk_section(
     CUT, MALFORMED, or STRUCTURE at a section, interface or statistics block. A block moves on by
     at least twelve bytes, and never beyond the data.
     """
+    if big:  # asked once, not in every block
+        return _blocks(data, at, True, interfaces, block)
+    return _blocks(data, at, False, interfaces, block)
+
+
+@jit_inline
+def _blocks(
+    data: Bytes, at: int, big: bool, interfaces: Int64s, block: Int64s
+) -> tuple[int, int, int, int]:
+    """Do what `walk_section` does, of one byte order."""
     size = len(data)
     dropped = 0
     row = 0
@@ -64,7 +75,7 @@ def walk_section(
                 count = u16(data, at + 10, big)
                 dropped += count if count != 0xFFFF else 0  # which says: not known
             elif kind == ENHANCED:
-                options = block[row, 1] + (block[row, 2] + 3 & ~3)
+                options = block[index(row), 1] + (block[index(row), 2] + 3 & ~3)
                 if options + 4 < at + total:
                     dropped += _drop_count(data, options, at + total - 4, big)
             row += 1
@@ -72,7 +83,7 @@ def walk_section(
     return at, row, dropped, FULL
 
 
-@jit_inside
+@jit_inline
 def _packet(
     data: Bytes,
     at: int,
@@ -94,37 +105,41 @@ def _packet(
         interface = u16(data, at + 8, big)
     if interface >= len(interfaces):
         return False
+    one = interfaces[index(interface)]
     room = total - header - 4
     time = NO_TIME
     if kind == SIMPLE:
         length = u32(data, at + 8, big)
         captured = min(length, room)
-        if interfaces[interface, SNAPLEN] > 0:
-            captured = min(captured, interfaces[interface, SNAPLEN])
+        if one[SNAPLEN] > 0:
+            captured = min(captured, one[SNAPLEN])
     else:
         captured, length = u32(data, at + 20, big), u32(data, at + 24, big)
         if captured > room:
             return False
-        time = _nanoseconds(u32(data, at + 12, big), u32(data, at + 16, big), interfaces, interface)
-    block[row, 0] = time
-    block[row, 1] = at + header
-    block[row, 2] = captured
-    block[row, 3] = max(captured, length)
-    block[row, 4] = interfaces[interface, ROW]
+        time = _nanoseconds(u32(data, at + 12, big), u32(data, at + 16, big), one)
+    place = index(row)
+    block[place, 0] = time
+    block[place, 1] = at + header
+    block[place, 2] = captured
+    block[place, 3] = max(captured, length)
+    block[place, 4] = one[ROW]
     return True
 
 
-@jit_inside
-def _nanoseconds(high: int, low: int, interfaces: Int64s, interface: int) -> int:
+@jit_inline
+def _nanoseconds(high: int, low: int, interface: Int64s) -> int:
     """Return ticks, in two halves, as nanoseconds since 1970, rounded down; or NO_TIME."""
     if high >= 1 << 31:
         return NO_TIME
     ticks = high << 32 | low
-    if ticks > interfaces[interface, LIMIT]:
+    if ticks > interface[LIMIT]:
         return NO_TIME
-    shift = interfaces[interface, SHIFT]
+    shift = interface[SHIFT]
     if shift < 0:
-        time = ticks * interfaces[interface, SCALE] // interfaces[interface, DIVISOR]
+        time = ticks * interface[SCALE]
+        if interface[DIVISOR] > 1:  # to divide by one takes as long
+            time //= interface[DIVISOR]
     elif shift < 32:
         fraction = ticks & ((1 << shift) - 1)
         time = (ticks >> shift) * _SECOND + (fraction * _SECOND >> shift)
@@ -133,7 +148,7 @@ def _nanoseconds(high: int, low: int, interfaces: Int64s, interface: int) -> int
         fraction = ticks - (seconds << shift) if shift < 63 else ticks
         upper = (fraction >> 32) * _SECOND + ((fraction & 0xFFFF_FFFF) * _SECOND >> 32)
         time = seconds * _SECOND + (upper >> min(shift - 32, 62))
-    time += interfaces[interface, OFFSET]
+    time += interface[OFFSET]
     return time if 0 <= time < TIME_LIMIT else NO_TIME
 
 
