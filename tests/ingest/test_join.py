@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import struct
 import subprocess
@@ -19,6 +20,7 @@ from replay.whatif import what_if
 from tests.ingest.captures import ACK, PSH, Conversation, Packet, Pcapng, pcap
 from tests.ingest.perf_builder import Scene
 from tests.ingest.perf_prints import printed
+from tests.ingest.tracedat_builder import TraceDatBuilder
 
 WALL = 1_700_000_000 * 10**9  # at Scene.origin
 LATE = 7_000  # the capture's stamp after the recording's event
@@ -30,11 +32,20 @@ def clock(wall: int = WALL) -> dict[int, bytes]:
     return {29: struct.pack("<IIQQ", 1, 1, wall, Scene.origin)}
 
 
+class Told(Scene):
+    """A scene that says again what happened."""
+
+    def sample(self, event: str, time: int, cpu: int, tid: int, /, **values: Any) -> None:
+        self.told: list[tuple[str, int, int, int, dict[str, Any]]] = getattr(self, "told", [])
+        self.told.append((event, time, cpu, tid, values))
+        super().sample(event, time, cpu, tid, **values)
+
+
 class Pair:
     """Requests on four connections, seen by both."""
 
     def __init__(self, features: dict[int, bytes] | None = None) -> None:
-        self.scene = Scene(features=clock() if features is None else features)
+        self.scene = Told(features=clock() if features is None else features)
         self.talks = [Conversation(50_000 + i) for i in range(4)]
         self.packets: list[Packet] = []
         for number in range(EXCHANGES):
@@ -249,6 +260,64 @@ def test_a_text_joins_as_the_recording_that_it_was_printed_of_does(tmp_path: Pat
     assert one.manifest["joined"]["matched"] == 24
     for name in ("arrival_ns", "flow", "length", "payload", "kind", "service_ns", "reply_to"):
         assert one.packets[name].equals(other.packets[name]), name
+
+
+@pytest.mark.parametrize("version", [6, 7])
+def test_a_trace_dat_joins_as_perf_data_does(tmp_path: Path, version: int) -> None:
+    pair = Pair(features={})
+    capture, perf = pair.write(tmp_path)
+    dat = TraceDatBuilder(version=version)
+    for event, time, cpu, tid, values in pair.scene.told:
+        dat.at(event, time, cpu, tid, **values)
+    with pytest.raises(TraceError, match=r"does not say how its clock .* or give --clock-offset"):
+        ingest([dat.write(tmp_path / "trace.dat"), capture], tmp_path / "no.trace")
+    assert not (tmp_path / "no.trace").exists()
+    offset = f"{WALL - Scene.origin}ns"
+    one, other = (
+        open_trace(ingest([it, capture], tmp_path / f"{it.stem}.trace", clock_offset=offset).path)
+        for it in (tmp_path / "trace.dat", perf)
+    )
+    assert [it["format"] for it in one.manifest["sources"]] == ["trace.dat", "pcap"]
+    assert one.manifest["joined"] == other.manifest["joined"]
+    assert one.manifest["joined"]["matched"] == 24
+    for name in ("arrival_ns", "flow", "length", "payload", "kind", "service_ns", "reply_to"):
+        assert one.packets[name].equals(other.packets[name]), name
+
+
+def test_a_retis_recording_joins_by_the_clock_it_names(tmp_path: Path) -> None:
+    pair = Pair()
+    wall = WALL - Scene.origin
+    offset = {"sec": wall // 10**9, "nsec": wall % 10**9}
+    lines: list[dict[str, Any]] = [
+        {"common": {"timestamp": 1}, "startup": {"clock_monotonic_offset": offset}}
+    ]
+    for event, time, cpu, tid, values in pair.scene.told:
+        symbols = {
+            "net:napi_gro_receive_entry": ("net:netif_receive_skb", 14),
+            "net:net_dev_start_xmit": ("net:net_dev_start_xmit", 0),
+        }
+        if event in symbols:
+            symbol, header = symbols[event]
+            task = {"pid": tid, "tgid": tid, "comm": "x"}
+            lines.append(
+                {
+                    "common": {"timestamp": time, "smp_id": cpu, "task": task},
+                    "kernel": {"probe_type": "raw_tracepoint", "symbol": symbol},
+                    "packet": {"len": int(values["len"]) + header},
+                    "dev": {"name": values["name"]},
+                }
+            )
+    retis = tmp_path / "retis.data"
+    retis.write_text("\n".join(map(json.dumps, lines)))
+    capture, _ = pair.write(tmp_path)
+    trace = open_trace(ingest([capture, retis], tmp_path / "x.trace").path)
+    assert [it["format"] for it in trace.manifest["sources"]] == ["retis", "pcap"]
+    assert (trace.manifest["joined"]["matched"], trace.manifest["holes"]) == (24, [])
+    rows = trace.packets.to_pylist()
+    requests = [row for row in rows if row["kind"] == PacketKind.REQUEST]
+    assert [row["arrival_ns"] for row in requests] == [GAP * it for it in range(EXCHANGES)]
+    assert {row["payload"] for row in requests} == {9}
+    assert trace.manifest["server"]["port"] == 8080
 
 
 def test_options_and_pairs_that_cannot_be(tmp_path: Path) -> None:
