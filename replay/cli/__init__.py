@@ -45,6 +45,8 @@ def run(arguments: list[str] | None = None) -> int:
         status = app(arguments, standalone_mode=False, obj=arguments is None)
     except ReplayError as error:
         return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:  # before Typer sees to it
+        return 130
     except OSError as error:
         _forget_output()
         where = error.filename or "output"

@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from replay.errors import TraceError
 from replay.ingest.batches import Batches
 from replay.ingest.hashes import hash_flows
-from replay.ingest.ingested import Ingested, Made
+from replay.ingest.ingested import Ingested, Made, reading
 from replay.ingest.sniff import (
     ATTACHMENT,
     BUNDLE,
@@ -171,11 +170,14 @@ def _writer(
         return _bundle_writer(path, compress)
     if kind in CAPTURES and stream is not None:
         return _capture_writer(stream, server, compress)
-    return _events_writer(partial(_read_events, source, device), compress)
+    return _events_writer(lambda _, made: _read_events(source, device, made), compress)
 
 
-def _events_writer(reader: Callable[[Made], Ingested], compress: str | None) -> Writer:
-    """Return what reads kernel events and writes their tables, large ones as soon as made."""
+def _events_writer(reader: Callable[[Path, Made], Ingested], compress: str | None) -> Writer:
+    """Return what reads kernel events and writes their tables, large ones as soon as made.
+
+    reader: may keep other files in that folder meanwhile.
+    """
 
     def write(folder: Path) -> Ingested:
         begun: dict[str, Future[None]] = {}
@@ -184,7 +186,7 @@ def _events_writer(reader: Callable[[Made], Ingested], compress: str | None) -> 
             def made(name: str, table: Batches) -> None:
                 begun[name] = beside.submit(table.write, folder, name, compress)
 
-            read = reader(made)
+            read = reader(folder, made)
         for one in begun.values():
             one.result()
         _write_tables(folder, read, compress, *begun)
@@ -200,14 +202,15 @@ def _read_events(source: _Source, device: str | None, made: Made) -> Ingested:
     from replay.ingest.perf import read_perf
     from replay.ingest.recordings import read_ctf_folder, read_kernel_events
 
-    if kind == CTF:
-        return read_ctf_folder(path, device=device, made=made)
-    if kind != PERF and stream is not None:
-        return read_kernel_events(stream, kind, device=device, made=made)
-    if stream is None or stream.is_file:
-        return read_perf(path, device=device, made=made)
-    with stream.as_file() as file:
-        read = read_perf(file, device=device, made=made)
+    with reading(path):
+        if kind == CTF:
+            return read_ctf_folder(path, device=device, made=made)
+        if kind != PERF and stream is not None:
+            return read_kernel_events(stream, kind, device=device, made=made)
+        if stream is None or stream.is_file:
+            return read_perf(path, device=device, made=made)
+        with stream.as_file() as file:
+            read = read_perf(file, device=device, made=made)
     read.manifest["sources"] = [stream.entry()]
     return read
 
@@ -240,9 +243,15 @@ def _join_writer(
         it.path if it.stream is None else opened.enter_context(it.stream.as_file()) for it in pair
     )
 
-    def read(made: Made) -> Ingested:
+    def read(folder: Path, made: Made) -> Ingested:
         joined = read_joined(
-            recording, capture, server=server, device=device, clock_offset=offset, made=made
+            recording,
+            capture,
+            server=server,
+            device=device,
+            clock_offset=offset,
+            place=folder,
+            made=made,
         )
         for place, it in enumerate(pair):
             if it.stream is not None and not it.stream.is_file:  # it was copied: say what it was

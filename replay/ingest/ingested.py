@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,16 @@ Made = Callable[[str, Batches], None]
 
 def ignore(name: str, table: Batches) -> None:
     """Let a table be written when all are made."""
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say of what cannot be read that it cannot: who writes meanwhile would blame the output."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise TraceError(f"{error.filename or path}: cannot be read: {reason}") from None
 
 
 def source_entry(path: Path, *data: memoryview) -> dict[str, Any]:

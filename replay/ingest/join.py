@@ -17,7 +17,7 @@ import pyarrow as pa
 from replay import mapped
 from replay.errors import TraceError
 from replay.ingest.capture_summary import NO_SERVICE
-from replay.ingest.ingested import Ingested, Made, ignore, source_entry
+from replay.ingest.ingested import Ingested, Made, ignore, reading, source_entry
 from replay.ingest.join_packets import Seen
 from replay.ingest.rebuild import rebuild
 from replay.ingest.recording import Recording
@@ -58,16 +58,18 @@ def read_joined(
     server: str | None = None,
     device: str | None = None,
     clock_offset: int | None = None,
+    place: Path,
     made: Made = ignore,
 ) -> Ingested:
     """Read a recording of kernel events and a capture and join them; see `join_sources`.
 
-    `server` is as for captured, `device` as for read_perf, `made` as for rebuild. Raises
-    TraceError.
+    `server` is as for captured, `device` as for read_perf, `made` as for rebuild. `place` is a
+    folder for the capture's tables meanwhile. Raises TraceError, and OSError where there is no
+    room in it.
     """
     from replay.ingest.pcap import captured
 
-    with captured(capture, server=server) as (seen, trace):
+    with captured(capture, server=server, place=place) as (seen, trace), reading(recording):
         mapped.trim()
         recorded, entry = _open_recording(recording)
         read = join_sources(

@@ -64,9 +64,12 @@ def read_capture(path: str | os.PathLike[str], *, server: str | None = None) -> 
 
 @contextmanager
 def captured(
-    path: str | os.PathLike[str], *, server: str | None = None
+    path: str | os.PathLike[str], *, server: str | None = None, place: Path | None = None
 ) -> Iterator[tuple[Ingested, Trace]]:
     """Read the pcap or pcapng file at `path`; its tables stand in a folder for as long as this.
+
+    The folder is made in `place`, or where temporary files go. OSError is raised where there is no
+    room in `place`.
 
     `server` names the host whose work the trace shows: ADDRESS, PORT or ADDRESS:PORT; without it,
     the port that most connections share is taken. Times are nanoseconds since the first packet;
@@ -77,10 +80,12 @@ def captured(
     with ExitStack() as opened:
         try:
             stream = opened.enter_context(Stream(path))
-            made = tempfile.TemporaryDirectory(prefix="replay-", dir=mapped.folder())
+            made = tempfile.TemporaryDirectory(prefix="replay-", dir=place or mapped.folder())
             folder = Path(opened.enter_context(made))
             read = write_capture(stream, folder, server=server)
         except OSError as error:
+            if place is not None:
+                raise
             raise mapped.not_written(error) from None
         yield read, Trace(folder, {})
 

@@ -76,7 +76,7 @@ def rebuild(
         large=large,
         manifest=manifest | {"warnings": lost} | said,
         found=rebuild_summary.found_lines(recording, events, rebuilt, others),
-        inferred=rebuild_summary.inferred_lines(events, rebuilt, joined),
+        inferred=rebuild_summary.inferred_lines(recording, events, rebuilt, joined),
         lost=lost,
     )
 

@@ -103,11 +103,14 @@ def found_lines(
 
 
 def inferred_lines(
-    events: Events, rebuilt: Reconstruction | None, joined: dict[str, Any] | None
+    read: Recording,
+    events: Events,
+    rebuilt: Reconstruction | None,
+    joined: dict[str, Any] | None,
 ) -> list[str]:
     """Return what was concluded from the file; `joined` are the facts of a join."""
     lines = []
-    if events.survey.watchdog is not None:
+    if read.watchdog is None and events.survey.watchdog is not None:
         lines.append("napi_watchdog is the timer that lies within a polled napi_struct")
     if rebuilt is None:
         return lines

@@ -14,7 +14,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,18 +124,25 @@ class Stream:
     def as_file(self) -> Iterator[Path]:
         """Yield a file with what is in the stream: its own where that is plain, else a temporary.
 
-        For readers that need all of a source at once.
+        For readers that need all of a source at once. Raises TraceError where there is no room.
         """
         if self.is_file:
             yield self.path
             return
-        from replay.mapped import folder  # here: it needs NumPy
+        from replay.mapped import folder, not_written  # here: it needs NumPy
 
-        with tempfile.NamedTemporaryFile(prefix="replay-", dir=folder()) as file:
-            room = memoryview(bytearray(_PIECE))
-            while count := self.readinto(room):
-                file.write(room[:count])
-            file.flush()
+        with ExitStack() as opened:
+            try:
+                file = opened.enter_context(
+                    tempfile.NamedTemporaryFile(prefix="replay-", dir=folder(), buffering=0)
+                )
+                room = memoryview(bytearray(_PIECE))
+                while count := self.readinto(room):
+                    rest = room[:count]
+                    while rest:  # a full disk takes a part, and refuses the rest
+                        rest = rest[file.write(rest) :]
+            except OSError as error:
+                raise not_written(error) from None
             yield Path(file.name)
 
     def entry(self) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def bundle_writer(path: str | os.PathLike[str]) -> Iterator[Path]:
     if place.exists():
         raise TraceError(f"{place}: already exists; name another bundle or remove it")
     if not place.parent.is_dir():
-        raise TraceError(f"{place}: the folder {place.parent} does not exist")
+        raise TraceError(f"{place}: there is no folder {place.parent}")
     prefix = f".{place.name}.unfinished-"
     try:
         for left in place.parent.glob(f"{glob.escape(prefix)}*"):

@@ -88,6 +88,6 @@ def test_what_is_in_the_way_stays(tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert "already exists" in capfd.readouterr().err
     assert place.read_text() == "mine"
     assert run(["ingest", str(source), "-o", str(tmp_path / "none" / "some.trace")]) == 2
-    assert "does not exist" in capfd.readouterr().err
+    assert "there is no folder" in capfd.readouterr().err
     assert run(["ingest", str(source), "-o", "x.trace", "--compress", "gzip"]) == 2
     assert "'gzip' is not one of 'zstd', 'lz4'" in capfd.readouterr().err

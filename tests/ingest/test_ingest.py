@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from replay.ingest.ingested import Ingested
 from replay.trace import schema
 from replay.trace.bundle import open_trace
 from tests.ingest.captures import ACK, PSH, Conversation, Packet, pcap
+from tests.ingest.perf_builder import Scene
 
 START = 1_700_000_000 * 10**9
 
@@ -142,3 +145,18 @@ def test_an_anonymized_bundle_names_nobody_and_keeps_its_shape(
     assert run(["ingest", str(secret), "-o", str(tmp_path / "x"), "--anonymize-key", str(key)]) == 2
     assert capsys.readouterr().err == f"replay: {key}: a key has 16 to 65536 bytes, this file 5\n"
     assert not (tmp_path / "x").exists()
+
+
+def test_what_cannot_be_read_is_not_blamed_on_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    recording = Scene()
+    recording.exchange(1_000)
+    path = recording.write(tmp_path / "perf.data")
+    monkeypatch.setattr("replay.ingest.perf.read_points", broken)
+    with pytest.raises(TraceError, match=r"perf\.data: cannot be read: Input/output error"):
+        ingest([path], tmp_path / "x.trace")
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["perf.data"]

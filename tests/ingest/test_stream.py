@@ -174,3 +174,17 @@ def test_what_cannot_be_opened_is_said(tmp_path: Path) -> None:
         Stream(tmp_path / "absent")
     with pytest.raises(TraceError, match="cannot be read: "):
         Stream("zero\0byte")
+
+
+def test_no_room_for_what_is_unpacked_is_said_of_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = tmp_path / "packed.gz"
+    packed.write_bytes(gzip.compress(bytes(1000)))
+    monkeypatch.setenv("TMPDIR", "/dev/full")
+    with (
+        Stream(packed) as stream,
+        pytest.raises(TraceError, match=r"^/dev/full: cannot be written: .*; set TMPDIR"),
+        stream.as_file(),
+    ):
+        pass
