@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,3 +93,29 @@ def test_both_directions_have_a_key_in_common_of_the_same_protocol_vlan_and_tunn
 def test_addresses_are_bytes_in_network_order() -> None:
     words = np.array([[-1, 0xFFFF << 32 | 0x0A000001]])
     assert addresses(words)[0].tobytes() == b"\xff" * 8 + bytes([0, 0, 255, 255, 10, 0, 0, 1])
+
+
+@pytest.mark.parametrize("shape", ["ports", "addresses", "upper", "canceling", "tunnels"])
+def test_keys_that_are_made_to_meet_spread_over_the_table(shape: str) -> None:
+    count = 16_384
+    keys, rows = new_keys(count), np.arange(count)
+    keys.ends[:], keys.tunnels[:] = (0, 1, 0, 2, 6 << 16), 0
+    if shape == "ports":
+        keys.ends[:, 4] |= rows << 24
+    elif shape == "addresses":
+        keys.ends[:, 1] += rows << 16
+    elif shape == "upper":
+        keys.ends[:, 0] = rows << 40
+    elif shape == "canceling":  # of words that are shifted and mixed by xor
+        keys.ends[:, 0] = rows
+        keys.ends[:, 1] = rows ^ rows << 7
+    else:
+        keys.ends[:, 4] |= 2 << 13
+        keys.tunnels[:, 0], keys.tunnels[:, 1] = rows << 1, rows
+    drawn = np.random.default_rng(1).integers(-(1 << 63), 1 << 63, 8, dtype=np.int64)
+    table, found = new_table(2 * count), np.empty(count, dtype=np.int32)
+    assert not np.array_equal(table.secret, new_table(1).secret)
+    table = table._replace(secret=drawn)  # the same in every run
+    assert number_flows(keys, count, table, 0, found) == count
+    free = np.flatnonzero(table.slots == 0)
+    assert np.diff(free).max() < 100  # the longest search; of 4 slots, one is taken
