@@ -14,12 +14,13 @@ def convert(
         Path, typer.Option("--output", "-o", metavar="PATH", help="The folder or file to write.")
     ],
     to: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="parquet|csv|pcapng",
-            help="A folder with a file a table, or a file with the packets' rebuilt headers.",
+            help="A folder with a file a table, or a file with the packets' rebuilt headers."
+            " Default: what PATH ends with, else parquet.",
         ),
-    ] = "parquet",
+    ] = None,
 ) -> None:
     """Write a bundle as Parquet, CSV or pcapng."""
     from replay.convert import convert as write

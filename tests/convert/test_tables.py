@@ -66,3 +66,14 @@ def test_bad_requests_leave_nothing(
     assert capsys.readouterr().err.count("\n") == 1
     assert run(["convert", str(trace.path), "-o", str(tmp_path / "new"), "--to", "csv"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'new'}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("x.csv", "packets.csv"), ("x.parquet", "packets.parquet"), ("x", "packets.parquet")],
+)
+def test_the_output_s_name_says_the_format(
+    trace: Trace, tmp_path: Path, name: str, written: str
+) -> None:
+    assert (convert(trace, tmp_path / name) / written).is_file()
+    assert convert(trace, tmp_path / "x.pcapng").is_file()
