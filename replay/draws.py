@@ -8,18 +8,16 @@ are replayed in the same draws, so that differences between policies are known b
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import exp, log
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from replay.arrivals import Offered
 from replay.errors import PolicyError
-from replay.host import GENERIC, Host
-from replay.host.model import LONGEST_NS
-from replay.host.together import correlated
+from replay.host import Host
+from replay.host.drawn import drawn_host
 from replay.result import Row
 
 Int64s = npt.NDArray[np.int64]
@@ -36,23 +34,9 @@ BLOCKS = 20
 #: The share of what is told that lies within an interval.
 SHARE = 0.9
 
-#: What a constant that was seen in the recording may be off by (one deviation): the mean of its
-#: samples is known far better, but it is that of one policy, load and day.
-SEEN = 0.1
-#: And one of the generic host: a factor of two either way in nine cases of ten.
-_QUARTILE, _TWENTIETH = NormalDist().inv_cdf(0.75), NormalDist().inv_cdf(0.95)
-UNSEEN = log(2) / _TWENTIETH
 #: The factor that the model misses a figure by (one deviation of its logarithm), and more where its
 #: error on the measured policy is larger: it is calibrated on that policy, others it knows less.
 MISSED = 0.1
-
-_DRAWN = tuple(
-    field.name
-    for field in fields(Host)
-    if field.name.endswith("_ns")
-    and field.name not in ("recorded_ns", "jiffy_ns", "slice_ns", "rt_period_ns", "rt_runtime_ns")
-    and not field.name.startswith("background")
-)
 
 
 @dataclass(frozen=True)
@@ -68,27 +52,19 @@ def draws(offer: Offered, host: Host, count: int) -> Iterator[Draw]:
     """Yield `count` draws, always the same ones."""
     random = np.random.default_rng(SEED)
     for _ in range(count):
-        yield Draw(drawn_host(host, random), _offer(offer, random), float(random.standard_normal()))
+        world = drawn_host(host, random)
+        other = _offer(_on(offer, host, world), random)
+        yield Draw(world, other, float(random.standard_normal()))
 
 
-def drawn_host(host: Host, random: np.random.Generator) -> Host:
-    """Return a host whose constants are drawn from what is known of them."""
-    changes = {}
-    # the same number of draws for every host
-    normals = {name: float(random.standard_normal()) for name in _DRAWN}
-    normals = correlated(host.costs, normals)
-    for name, normal in normals.items():
-        value, cost = getattr(host, name), host.costs.get(name)
-        if cost is not None and cost.source.startswith("fitted"):
-            drawn = value + normal * (cost.q3 - cost.q1) / (2 * _QUARTILE)
-        elif cost is not None and cost.samples:
-            drawn = value * (1 + SEEN * normal)
-        elif cost is not None or host == GENERIC:
-            drawn = value * float(np.exp(UNSEEN * normal))
-        else:  # a person's own number
-            drawn = value
-        changes[name] = min(max(0, round(drawn)), LONGEST_NS)
-    return replace(host, **changes)
+def _on(offer: Offered, host: Host, world: Host) -> Offered:
+    """Return what is offered where recording a service took what it does in the drawn world."""
+    if world.recorded_ns == host.recorded_ns or not offer.services_seen:
+        return offer
+    work, seen = offer.workload, offer.column("service_ns", -1)
+    recorded = (seen >= 0) & (work.service_ns == np.maximum(seen - host.recorded_ns, 0))
+    service = np.where(recorded, np.maximum(seen - world.recorded_ns, 0), work.service_ns)
+    return replace(offer, workload=replace(work, service_ns=service))
 
 
 def _offer(offer: Offered, random: np.random.Generator) -> Offered:

@@ -9,40 +9,27 @@ import pytest
 from replay.arrivals import offered
 from replay.draws import BLOCKS, DRAWS, MOST_PACKETS, differences, draws, draws_to_make, intervals
 from replay.errors import PolicyError
-from replay.host import GENERIC, Cost
+from replay.host import Cost
 from replay.report.table import table
 from replay.whatif import what_if
 from tests.tiny import GAP, HOST, REQUESTS, tiny_trace
 
 
-def test_constants_are_drawn_from_what_is_known_of_them(tmp_path: Path) -> None:
-    offer = offered(tiny_trace(tmp_path), HOST, load=1.0, arrivals="open")
-    known = replace(
-        GENERIC,
-        name="mine",
-        irq_ns=1_000,
-        poll_ns=1_000,
-        wake_ns=1_000,
-        epoll_ns=1_000,
-        costs={
-            "irq_ns": Cost(932.55, 1_067.45, 9, "fitted to 9 figures"),  # deviation 100
-            "poll_ns": Cost(100, 5_000, 10_000, "poll duration"),
-            "wake_ns": Cost(500, 2_000, 0, "not seen"),
-        },
-    )
-    found = [it.host for it in draws(offer, known, 400)]
-    deviation = {
-        name: float(np.std([getattr(host, name) for host in found]))
-        for name in ("irq_ns", "poll_ns", "wake_ns", "epoll_ns")
-    }
-    assert deviation["irq_ns"] == pytest.approx(100, rel=0.15)
-    assert deviation["poll_ns"] == pytest.approx(100, rel=0.15)  # a tenth, whatever its samples
-    assert 350 < deviation["wake_ns"] < 650
-    assert deviation["epoll_ns"] == 0  # a person's own number
-    wide = [it.host.epoll_ns for it in draws(offer, GENERIC, 400)]
-    inside = np.mean([(value >= 250) & (value <= 1_000) for value in wide])
-    assert inside == pytest.approx(0.9, abs=0.05)
-    assert {host.jiffy_ns for host in found} == {GENERIC.jiffy_ns}
+def test_a_recorded_service_is_less_what_recording_took_in_that_draw(tmp_path: Path) -> None:
+    trace = tiny_trace(tmp_path, manifest={"duration_ns": REQUESTS * GAP})
+    cost = Cost(432.55, 567.45, 9, "fitted to 9 figures")  # deviation 100
+    host = replace(HOST, recorded_ns=500, costs={"recorded_ns": cost})
+    offer = offered(trace, host, load=1.0, arrivals="open")
+    seen = offer.column("service_ns", -1)
+    found = set()
+    for draw in draws(offer, host, 20):
+        assert draw.offer.picked is not None
+        recorded = seen[draw.offer.picked]
+        asked = (draw.offer.workload.service_ns >= 0) & (recorded >= 0)
+        wanted = np.maximum(recorded - draw.host.recorded_ns, 0)[asked]
+        assert np.array_equal(draw.offer.workload.service_ns[asked], wanted)
+        found.add(draw.host.recorded_ns)
+    assert len(found) > 10
 
 
 def test_blocks_are_drawn_with_replacement_and_stay_whole(tmp_path: Path) -> None:

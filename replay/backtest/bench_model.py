@@ -17,11 +17,12 @@ from replay.arrivals import offered
 from replay.backtest.asked import Pauses, seen, sent
 from replay.backtest.judge import SERVED
 from replay.calibration.cells import Cell
-from replay.draws import Interval, drawn_host, intervals
+from replay.draws import Interval, intervals
 from replay.engine import replay_island
 from replay.engine.histogram import Histogram
 from replay.engine.workload import Workload
 from replay.host import Host
+from replay.host.drawn import drawn_host
 from replay.islands import beside_its_queue
 from replay.percentiles import latencies
 from replay.result import Row

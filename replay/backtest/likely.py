@@ -8,43 +8,17 @@ to be normal around the prediction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import exp, log, sqrt
 from statistics import NormalDist
 
-import numpy as np
-
 from replay.backtest.cell import Figures
-from replay.calibration.constants import QUARTILE, constant_of, with_constants
-from replay.host import Host
-from replay.host.together import correlated
 
 #: The share of what is measured that is to lie within an interval.
 SHARE = 0.9
 _REACH = NormalDist().inv_cdf((1 + SHARE) / 2)
-_SEED = 20_260_105
 
 Interval = tuple[float, float]
-
-
-def drawn_hosts(host: Host, count: int) -> Iterator[Host]:
-    """Yield hosts whose fitted constants are drawn from what the fit knows of them.
-
-    Each second one is the first's mirror image. Always the same ones.
-    """
-    random = np.random.default_rng(_SEED)
-    names = list(host.costs)
-    mean = np.array([constant_of(host, name) for name in names], np.float64)
-    spread = [(cost.q3 - cost.q1) / (2 * QUARTILE) for cost in host.costs.values()]
-    for number in range(count):
-        if number % 2 == 0:
-            normals = correlated(
-                host.costs, dict(zip(names, random.standard_normal(len(names)), strict=True))
-            )
-            change = np.array([normals[name] for name in names]) * spread
-        else:
-            change = -change
-        yield with_constants(host, names, np.maximum(mean + change, 0.0))
 
 
 def likely(

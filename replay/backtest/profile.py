@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from typing import Any
 
 from replay.backtest.cell import FIGURES, policy_of
-from replay.backtest.client import Client, SlowHost
+from replay.backtest.client import Client
 from replay.errors import PolicyError
 from replay.files import write_whole
 from replay.toml_file import read_toml
@@ -19,7 +19,7 @@ from replay.toml_file import read_toml
 #: where timers or busy polls do.
 MODERATED, TIMED = "moderated", "timed"
 
-_TIMES = ("base_us", "jitter_us")
+_TIMES = ("base_us", "jitter_us", "extra_us", "tail_us", "stall_us")
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,8 @@ def write_profile(path: str | os.PathLike[str], profile: Profile) -> None:
     client = profile.client
     lines = [f"about = {json.dumps(profile.about)}"]
     lines += [f"{name} = {getattr(client, name):.4g}" for name in _TIMES]
-    for load, slow in sorted(client.slow.items()):
-        lines += ["", f"[slow.{load}]"]
-        lines += [f"{name} = {value:.4g}" for name, value in asdict(slow).items()]
+    lines += ["", "[late]"]
+    lines += [f"{load} = {share:.4g}" for load, share in sorted(client.late.items())]
     for kind, of_figure in profile.missed.items():
         lines += ["", f"[missed.{kind}]"]
         lines += [f"{name} = {value:.4g}" for name, value in of_figure.items()]
@@ -70,21 +69,18 @@ def _profile(tables: dict[str, Any]) -> Profile:
     about = tables.pop("about", "")
     if not isinstance(about, str):
         raise PolicyError(f"about = {about!r} is no text in quotes")
-    _check_names("", tables, (*_TIMES, "slow", "missed"))
-    hosts = {}
-    for load, table in _table("slow", tables["slow"]).items():
+    _check_names("", tables, (*_TIMES, "late", "missed"))
+    late = _table("late", tables["late"])
+    for load in late:
         if not (load.isascii() and load.isdigit()) or not 0 < len(load) < 10:
-            raise PolicyError(f"[slow.{load}]: {load!r} is no number of queries/s")
-        values = _numbers(f"slow.{load}", table, tuple(it.name for it in fields(SlowHost)))
-        if values["share"] > 1:
-            raise PolicyError(f"[slow.{load}]: share = {values['share']:g} is outside 0 to 1")
-        hosts[int(load)] = SlowHost(**values)
-    if not hosts:
-        raise PolicyError("slow is empty: a table [slow.LOAD] is needed")
+            raise PolicyError(f"[late]: {load!r} is no number of queries/s")
+    if not late:
+        raise PolicyError("late is empty: a share at a load is needed")
+    shares = _numbers("late", late, tuple(late), 1)
     times = _numbers("the file", {name: tables[name] for name in _TIMES}, _TIMES)
     missed = _table("missed", tables["missed"])
     _check_names("missed", missed, (MODERATED, TIMED))
-    client = Client(times["base_us"], times["jitter_us"], hosts)
+    client = Client(**times, late={int(load): share for load, share in shares.items()})
     kinds = {kind: _numbers(f"missed.{kind}", table, FIGURES) for kind, table in missed.items()}
     return Profile(client, kinds, about)
 
@@ -106,11 +102,13 @@ def _check_names(where: str, table: Mapping[str, Any], names: tuple[str, ...]) -
         raise PolicyError(f"{told}lacks {', '.join(missing)}")
 
 
-def _numbers(where: str, table: object, names: tuple[str, ...]) -> dict[str, float]:
-    """Return a table of numbers from 0 to 10,000 with these names."""
+def _numbers(
+    where: str, table: object, names: tuple[str, ...], most: int = 10_000
+) -> dict[str, float]:
+    """Return a table of numbers from 0 to `most` with these names."""
     found = _table(where, table)
     _check_names(where, found, names)
     for name, value in found.items():
-        if type(value) not in (int, float) or not 0 <= value <= 10_000:
-            raise PolicyError(f"[{where}]: {name} = {value!r} is outside 0 to 10000")
+        if type(value) not in (int, float) or not 0 <= value <= most:
+            raise PolicyError(f"[{where}]: {name} = {value!r} is outside 0 to {most}")
     return {name: float(value) for name, value in found.items()}

@@ -76,6 +76,14 @@ class Fit:
 
         The model is taken to be straight around the minimum: nothing is replayed.
         """
+        found: Floats = self.figures[out] + self.slopes[out] @ (self.without(out) - self.values)
+        return found
+
+    def without(self, out: Flags) -> Floats:
+        """Return the constants that all figures but those marked in `out` lead to.
+
+        The model is taken to be straight around the minimum: nothing is replayed.
+        """
         deviation = np.array([unknown.deviation for unknown in self.unknowns])
         prior = np.array([unknown.value for unknown in self.unknowns])
         rows = np.vstack([self.slopes[~out] / self.spread[~out, None], np.diag(1 / deviation)])
@@ -86,8 +94,7 @@ class Fit:
         change = np.linalg.lstsq(rows, left, rcond=None)[0]
         low = np.array([unknown.low for unknown in self.unknowns])
         high = np.array([unknown.high for unknown in self.unknowns])
-        moved = np.clip(self.values + change, low, high) - self.values
-        found: Floats = self.figures[out] + self.slopes[out] @ moved
+        found: Floats = np.clip(self.values + change, low, high)
         return found
 
 

@@ -172,7 +172,9 @@ def _service(trace: Trace, line: Timeline, recorder: Recorder) -> dict[str, Esti
     rest, begin = _mean(later), _mean(first)
     return {
         "request_ns": _middle("request_ns", service - own, "service of each request"),
-        "recorded_ns": _around(own, np.empty(0), f"{recordings:.1f} recordings a request"),
+        "recorded_ns": Estimate(
+            own, Cost(own, own, len(service), f"{recordings:.1f} recordings a request")
+        ),
         "transmit_ns": _around(rest, later, "softirq of a transmission, not the first of a batch"),
         "notify_ns": _around(
             max(0.0, begin - rest), first - rest, "the same, the first of a batch"

@@ -40,7 +40,8 @@ def published(
         bool, typer.Option("--pinned/--floating", help="Workers stay beside their queues, or not.")
     ] = False,
     host: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The server's costs; default: as shipped.")
+        Path | None,
+        typer.Option(metavar="FILE", help="The server's costs, or epyc-7662-cx5 as shipped."),
     ] = None,
     clients: Annotated[
         Path | None,
@@ -67,10 +68,10 @@ def published(
     from replay.backtest.published import published, shipped_host
     from replay.errors import PolicyError
     from replay.files import require_place
-    from replay.host import read_host
+    from replay.host import host_of
     from replay.report.backtest import backtest_table
 
-    server = read_host(host) if host else shipped_host()
+    server = host_of(host) if host else shipped_host()
     profile = read_profile(clients) if clients else shipped_profile()
     bench = Bench(server, profile.client, pinned, seeds=tuple(range(1, seeds + 1)))
     if fit:

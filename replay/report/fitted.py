@@ -31,7 +31,7 @@ def _constants(fit: Fit) -> str:
         fit.unknowns, fit.values, fit.deviations, fit.learnt, strict=True
     ):
         numbers = (unknown.value, float(value), float(deviation), unknown.low, unknown.high)
-        meaning = CONSTANTS[unknown.name][0] if unknown.name in CONSTANTS else ""
+        meaning = CONSTANTS[unknown.name].meaning if unknown.name in CONSTANTS else ""
         told = f"{100 * learnt:.0f}%" + ("" if learnt >= IDENTIFIED else " (not identified)")
         lines.append([unknown.name, *(f"{number:,.4g}" for number in numbers), told, meaning])
     return aligned(lines, [True, *(False,) * 5, True, True])

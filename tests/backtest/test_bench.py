@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from replay.backtest.bench import CONNECTIONS, QUEUES, offer, topology
-from replay.backtest.client import Client, SlowHost
+from replay.backtest.client import Client
 from replay.engine.topology import FLOATS
 
-CLIENT = Client(20.0, 6.0, {200_000: SlowHost(0.5, 80.0, 10.0), 600_000: SlowHost(1.0, 60.0, 30.0)})
+CLIENT = Client(20.0, 6.0, 80.0, 20.0, 0.0, {200_000: 0.5, 600_000: 1.0})
 
 
 def test_each_request_follows_the_one_before_and_has_its_acknowledgement() -> None:
@@ -59,8 +59,8 @@ def test_equal_seeds_make_equal_runs() -> None:
 
 
 def test_the_slow_host_is_between_the_loads_that_are_known() -> None:
-    assert CLIENT.slow_host(400_000) == SlowHost(0.75, 70.0, 20.0)
-    assert CLIENT.slow_host(900_000) == CLIENT.slow[600_000]
+    assert CLIENT.late_at(400_000) == 0.75
+    assert CLIENT.late_at(900_000) == 1.0
     host = np.arange(70_000) % 7
     times = CLIENT.times(np.random.default_rng(1), host, 0) / 1_000
     assert times[host != 0].mean() == pytest.approx(26, rel=0.02)
