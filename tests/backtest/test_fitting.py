@@ -40,7 +40,7 @@ def latencies(bench: Bench, policy: str, qps: int, seed: int) -> Floats:
 
 @pytest.fixture
 def cells(monkeypatch: pytest.MonkeyPatch) -> list[Measured]:
-    """Measurements of a server all of whose constants but the last are a fifth larger."""
+    """Measurements of a server with constants a fifth larger than they are known to be before."""
     monkeypatch.setattr(fitting, "replay_cell", made_up)
     monkeypatch.setattr(fitting_clients, "server_latencies", latencies)
     true = replace(BENCH, host=truth())
@@ -56,7 +56,7 @@ def cells(monkeypatch: pytest.MonkeyPatch) -> list[Measured]:
 
 
 def truth() -> Host:
-    larger = [1.2 * constant_of(BENCH.host, name) for name in NAMES[:-1]]
+    larger = [1.2 * CONSTANTS[name].value for name in NAMES[:-1]]
     return with_constants(BENCH.host, NAMES[:-1], np.array(larger))
 
 
