@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from replay.arrivals import offered
+from replay.backtest.acknowledged import acknowledgements
 from replay.backtest.asked import Pauses, seen, sent
 from replay.backtest.judge import SERVED
 from replay.calibration.cells import Cell
@@ -24,6 +25,7 @@ from replay.engine.workload import Workload
 from replay.host import Host
 from replay.host.drawn import drawn_host
 from replay.islands import beside_its_queue
+from replay.lab.client import CONNECTIONS
 from replay.percentiles import latencies
 from replay.result import Row
 from replay.summary import summarise
@@ -41,6 +43,10 @@ WORLDS = 20
 #: Longest mean that is looked for.
 MOST_JITTER_NS = 100_000.0
 LATENCY_AT = "client send to receive"
+#: Replays until the acknowledgements are those that its answers cause: how many, and a share of the
+#: requests by which they may still differ.
+ROUNDS = 8
+SETTLED = 0.003
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,7 @@ class BenchModel:
         """Return the replay of one run of `cell`: others fall due at other times."""
         random = np.random.default_rng([SEED, run])
         services = self._services_on(host)
-        rate = cell.offered_per_s * len(services) / np.count_nonzero(services >= 0)
-        intended = due(rate, self._duration, random)
+        intended = due(cell.offered_per_s, self._duration, random)
         service = np.resize(np.roll(services, -int(random.integers(len(services)))), len(intended))
         figure = cell.figures.get("cpu_busy")
         if figure is None:
@@ -127,7 +132,8 @@ class BenchModel:
         key = host.request_ns, host.recorded_ns
         if key not in self._services:
             offer = offered(self._trace, host, load=1.0, arrivals="open")
-            self._services[key] = offer.workload.service_ns
+            recorded = offer.workload.service_ns
+            self._services[key] = recorded[recorded >= 0]
         return self._services[key]
 
     def _replay(
@@ -136,16 +142,30 @@ class BenchModel:
         arrival = sent(intended, pauses, self._send_ns)
         inside = arrival < self._duration
         intended, arrival, service = intended[inside], arrival[inside], service[inside]
-        work = Workload(arrival, service, self._duration)
-        (island,) = beside_its_queue(work, None).islands([cell.policy], host)
-        outcome = replay_island(island.workload, cell.policy, host, island.topology, times=True)
-        assert outcome.times is not None
-        answered = outcome.times.done >= 0
-        way = self._jitter_ns * (self._random_ways(len(intended)) - log(2))
-        done = (
-            outcome.times.done[answered] + host.client_ns + np.rint(way).astype(np.int64)[answered]
+        connection = np.random.default_rng([SEED, len(arrival)]).integers(
+            0, CONNECTIONS, len(arrival)
         )
-        received = np.maximum(seen(done, pauses), intended[answered])
+        alone = np.zeros(0, np.int64)  # acknowledgements
+        for _ in range(ROUNDS):
+            packets = np.append(arrival, alone)
+            order = np.argsort(packets, kind="stable")
+            asks = np.append(service, np.full(len(alone), -1))[order]
+            work = Workload(packets[order], asks, self._duration)
+            (island,) = beside_its_queue(work, None).islands([cell.policy], host)
+            outcome = replay_island(island.workload, cell.policy, host, island.topology, times=True)
+            assert outcome.times is not None
+            answers = np.empty(len(arrival), np.int64)
+            request = order < len(arrival)
+            answers[order[request]] = outcome.times.done[request]
+            answered = answers >= 0
+            way = self._jitter_ns * (self._random_ways(len(intended)) - log(2))
+            back = seen(answers + host.client_ns + np.rint(way).astype(np.int64), pauses)
+            before = len(alone)
+            alone = acknowledgements(connection, arrival, np.where(answered, back, -1))
+            alone = alone[alone < self._duration]
+            if abs(len(alone) - before) <= SETTLED * len(arrival):
+                break
+        received = np.maximum(back, intended)[answered]
         row = summarise(
             outcome,
             kind="model",

@@ -36,12 +36,13 @@ PROFILE = "bench"
 #: What the fit may move, each seen in some counter of base or of the busy-polling run.
 CONSTANTS = (
     *("irq_ns", "poll_ns", "packet_ns", "wake_ns", "notify_ns", "recorded_ns"),
-    *("busy_poll_ns", "timer_start_ns", "client_ns"),
+    *("busy_poll_ns", "timer_start_ns", "client_ns", "interrupted_ns", "irq_latency_ns"),
 )
 #: A server that is busier than this, percent, without busy polling, or returns from epoll_wait less
 #: often than this share of its requests, never empties its queue: what is measured of it depends on
 #: how long the queue grew, not on what a step costs.
 FULL = 97.0
+OF_A_FULL_ONE = ("irqs", "cpu_busy")
 RARELY = 0.05
 
 #: What reading such a folder raises where a stranger has changed it.
@@ -125,8 +126,18 @@ def _bench_of(runs: Mapping[str, Any], folder: Path) -> _Bench:
 
 def fit_cells(trace: Trace, known: list[Cell], model: BenchModel) -> Fitted:
     """Return the recording's host, fitted to the known cells that are not full."""
-    told = [cell for cell in known if not _is_full(cell)]
-    return fit_host(told, calibrate(trace), CONSTANTS, arrivals=model, hold_out=False)
+    told = [_told_of(cell) for cell in known]
+    return fit_host(
+        told, calibrate(trace, interrupted=True), CONSTANTS, arrivals=model, hold_out=False
+    )
+
+
+def _told_of(cell: Cell) -> Cell:
+    """Return the cell with what does not depend on how long its queue grew."""
+    if not _is_full(cell):
+        return cell
+    figures = {name: cell.figures[name] for name in OF_A_FULL_ONE if name in cell.figures}
+    return replace(cell, figures=figures)
 
 
 def with_jitter(model: BenchModel, known: list[Cell], fitted: Fitted) -> BenchModel:

@@ -73,7 +73,7 @@ def lab(service: Service, plan: Plan, report: Report, keep: Path | None = None) 
 def _on_the_bench(service: Service, plan: Plan, folder: Path, report: Report) -> dict[str, Any]:
     """Record and measure; raw recordings go to `folder`."""
     # These need what requirements.check() has found to be there.
-    from replay.lab import campaign, counters, timer
+    from replay.lab import campaign, counters, facts, timer
     from replay.lab.rig import Rig
 
     os.sched_setaffinity(0, {machine.CLIENT_CPU})
@@ -92,7 +92,7 @@ def _on_the_bench(service: Service, plan: Plan, folder: Path, report: Report) ->
         return {
             "plan": asdict(plan),
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
-            "machine": machine.describe(),
+            "machine": machine.describe() | {"preemption": facts.preemption()},
             "rig": rig.describe(),
             "timer": cost_of_timers,
             "counted_by": counters.describe(counters.counts(rig.napi_thread, rig.server.worker)),

@@ -32,7 +32,7 @@ FITTABLE = (
     ),
     *("poll_ns", "packet_ns", "exit_ns", "idle_ns", "wake_ns", "sleep_ns", "epoll_ns"),
     *("event_ns", "request_ns", "transmit_ns", "notify_ns", "busy_poll_ns", "cold_ns"),
-    *("recorded_ns", "client_ns"),
+    *("recorded_ns", "client_ns", "interrupted_ns"),
 )
 #: What is fitted where nobody says: the costs that dominate, each seen in some counter.
 USUAL = (

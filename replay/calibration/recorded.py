@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from replay.calibration.batches import batches
 from replay.errors import TraceError
 from replay.host import GENERIC, NICS, Cost, Host, nic_of_driver
 from replay.intervals import Recorder, Timeline, latencies_of_interrupts, timeline
@@ -40,8 +41,11 @@ class Estimate:
     cost: Cost
 
 
-def calibrate(trace: Trace) -> Host:
+def calibrate(trace: Trace, *, interrupted: bool = False) -> Host:
     """Return the costs of the host that `trace` records.
+
+    With `interrupted`, also what an interrupted thread takes more, where it was seen: the engine's
+    tightest loop does not know that, and the other takes twice as long.
 
     Raises TraceError where it holds no events of a server that waits in epoll_wait.
     """
@@ -58,7 +62,10 @@ def calibrate(trace: Trace) -> Host:
         **_service(trace, line, recorder),
         **_measured_beside(trace),
     }
-    found |= _interrupts(trace, line, found, found.pop("enter_ns").value)
+    enter = found.pop("enter_ns").value
+    found |= _interrupts(trace, line, recorder, found, enter)
+    if interrupted:
+        found |= _interrupted(line, recorder, found["irq_ns"].value - enter)
     host = table(trace, "host")
     constants: dict[str, Any] = {name: round(known.value) for name, known in found.items()}
     preemption = manifest.get("preemption")
@@ -170,11 +177,15 @@ def _service(trace: Trace, line: Timeline, recorder: Recorder) -> dict[str, Esti
     first, later = line.transmissions()
     first, later = (np.maximum(spent - recorder.event_ns, 0) for spent in (first, later))
     rest, begin = _mean(later), _mean(first)
+    source = f"{recordings:.1f} recordings a request"
+    whole = batches(line, recorder)
+    if whole:
+        own = max(0.0, _mean(service) - whole.request_ns)
+        begin += whole.once_ns
+        source += f", and what {whole.count} batches took less than their requests"
     return {
         "request_ns": _middle("request_ns", service - own, "service of each request"),
-        "recorded_ns": Estimate(
-            own, Cost(own, own, len(service), f"{recordings:.1f} recordings a request")
-        ),
+        "recorded_ns": Estimate(own, Cost(own, own, len(service), source)),
         "transmit_ns": _around(rest, later, "softirq of a transmission, not the first of a batch"),
         "notify_ns": _around(
             max(0.0, begin - rest), first - rest, "the same, the first of a batch"
@@ -183,7 +194,7 @@ def _service(trace: Trace, line: Timeline, recorder: Recorder) -> dict[str, Esti
 
 
 def _interrupts(
-    trace: Trace, line: Timeline, found: Mapping[str, Estimate], enter: float
+    trace: Trace, line: Timeline, recorder: Recorder, found: Mapping[str, Estimate], enter: float
 ) -> dict[str, Estimate]:
     """The device's interrupt: its CPU time, and how long before that it was signalled.
 
@@ -201,13 +212,25 @@ def _interrupts(
     elif np.count_nonzero(line.kind == EventKind.IRQ) >= FEWEST:
         handlers = line.duration[line.kind == EventKind.IRQ]
         irq = _middle("irq_ns", handlers, "handler")
-    waited = latencies_of_interrupts(trace, line) - irq.value
+    # where the sender was recorded, too: that it sent, and that it woke the thread
+    events = 2 if trace.manifest.get("peer_device") else 0
+    waited = latencies_of_interrupts(trace, line) - irq.value - events * recorder.event_ns
     return {
         "irq_ns": _more(irq, enter),
         "timer_ns": _more(found["timer_ns"], enter),
         "idle_ns": back,
         "irq_latency_ns": _middle("irq_latency_ns", waited, "arrival to NAPI thread, less irq_ns"),
     }
+
+
+def _interrupted(line: Timeline, recorder: Recorder, irq_ns: float) -> dict[str, Estimate]:
+    """What an interruption takes of a busy thread behind it: its way back, and its caches."""
+    whole = batches(line, recorder)
+    more = np.empty(0) if whole is None else whole.interrupted_ns - irq_ns
+    if len(more) < FEWEST:
+        return {}
+    source = "NAPI threads amid a batch, less their own time and irq_ns"
+    return {"interrupted_ns": _around(max(0.0, float(np.median(more))), more, source)}
 
 
 def _measured_beside(trace: Trace) -> dict[str, Estimate]:

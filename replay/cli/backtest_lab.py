@@ -10,8 +10,11 @@ import typer
 
 def lab(
     server: Annotated[
-        str, typer.Option(metavar="NAME", help="memcached, redis, nginx, or known: our own.")
-    ] = "memcached",
+        str | None,
+        typer.Option(
+            metavar="NAME", help="memcached, redis, nginx, or known: our own; default memcached."
+        ),
+    ] = None,
     service_us: Annotated[
         float | None,
         typer.Option(metavar="US", help="What a request of our own server takes; default 8."),
@@ -45,6 +48,7 @@ def lab(
     from replay.backtest.kept import predicted
     from replay.backtest.lab import lab as run
     from replay.backtest.plan import plan_of
+    from replay.errors import PolicyError
     from replay.files import require_place
     from replay.host import write_host
     from replay.lab.services import service_of
@@ -52,10 +56,26 @@ def lab(
 
     if profile is not None:
         require_place(profile)
+    asked = {
+        **{
+            "server": server,
+            "service-us": service_us,
+            "rates": rates,
+            "policies": policies,
+            "busy": busy,
+        },
+        **{"repetitions": repetitions, "window": window, "seed": seed, "keep": keep},
+    }
+    given = [name for name, value in asked.items() if value is not None]
+    if measured is not None and given:
+        raise PolicyError(
+            f"--measured predicts what was kept as it was measured: --{given[0]} says what to"
+            " measure, leave it out"
+        )
     if measured is not None:
         found = predicted(measured)
     else:
-        service = service_of(server, service_us)
+        service = service_of(server or "memcached", service_us)
         plan = plan_of(
             rates=rates or service.rates,
             policies=policies,

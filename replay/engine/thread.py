@@ -76,7 +76,7 @@ def _interrupted(s: Any, k: Any) -> None:
     parked = s.parked == KSOFTIRQD
     if s.due <= s.now:
         scheduled = take_interrupt(s, k) == NAPI_SCHEDULED
-        if scheduled and not k.preemption:
+        if scheduled and s.stage != SERVING and not k.preemption:
             s.parked, s.quiet = IN_CALL, -1
             return
         if parked:  # irq_exit runs whatever softirq is pending

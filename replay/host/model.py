@@ -83,7 +83,7 @@ class Host:
     jiffy_ns: int = 4_000_000  # 1 / HZ
     threaded: bool = False  # NAPI polls in a thread
     napi_thread: NapiThread = "fifo"
-    preemption: bool = True  # a NAPI thread need not wait for the end of a system call
+    preemption: bool = True  # a NAPI thread need not wait until a request is served or a call over
     rt_period_ns: int = SECOND  # kernel.sched_rt_period_us
     rt_runtime_ns: int = 950_000_000  # kernel.sched_rt_runtime_us: FIFO's share of a period
     slice_ns: int = 3_000_000  # how long a thread runs before another's turn

@@ -12,7 +12,7 @@ from replay.errors import TraceError
 from replay.ingest.perf import read_perf
 from replay.ingest.reconstruct_error import table_errors
 from replay.lab import interrupt
-from replay.lab.facts import facts_of
+from replay.lab.facts import facts_of, preemption
 from replay.lab.network import CLIENT_DEVICE, SERVER_DEVICE
 from replay.lab.outcomes import outcomes
 from replay.trace.bundle import write_trace
@@ -44,7 +44,12 @@ def write_bundles(runs: Mapping[str, Any], raw: Path, place: Path) -> list[Path]
             facts={"threaded": True, "peer_device": CLIENT_DEVICE},
         )
         manifest = ingested.manifest | facts_of(
-            take, ingested, recording.with_suffix(".npz"), runs["timer"]
+            take,
+            ingested,
+            recording.with_suffix(".npz"),
+            runs["timer"],
+            # runs that were kept before it was told: of the machine that looks at them
+            runs["machine"].get("preemption") or preemption(),
         )
         # GRO's entry and the stack's own event
         manifest["recorded_events"]["per_receive"] = 2

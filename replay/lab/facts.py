@@ -30,8 +30,13 @@ LATENCY_AT = "client send to receive"
 LATE_NS = 50_000
 
 
-def facts_of(take: Mapping[str, Any], ingested: Ingested, log: Path, timer: Fact) -> dict[str, Any]:
-    """Return what `ingested`, the recording that was kept of `take`, should carry besides."""
+def facts_of(
+    take: Mapping[str, Any], ingested: Ingested, log: Path, timer: Fact, preempted: str
+) -> dict[str, Any]:
+    """Return what `ingested`, the recording that was kept of `take`, should carry besides.
+
+    `preempted` is the recording kernel's `preemption()`.
+    """
     kept = take["recorded"][take["kept"]]
     probe = recording_cost(take["recorded"], take["counted"], ingested)
     return {
@@ -39,7 +44,7 @@ def facts_of(take: Mapping[str, Any], ingested: Ingested, log: Path, timer: Fact
         "offered_per_s": kept["load"]["rate"],
         "latency_at": LATENCY_AT,
         "loop": "open",
-        "preemption": preemption(),
+        "preemption": preempted,
         "ring": VETH_RING,
         "probe_ns": probe,
         "interrupt_ns": interrupt_cost(kept, ingested, probe["median"]),

@@ -61,23 +61,27 @@ def _figure(judged: Judged | None) -> str:
 
 
 def _summary(cells: Sequence[Compared]) -> str:
-    lines = [["metric", "goal", "within", "of", "median error", "largest", "in 90%"]]
+    heads = ["metric", "goal", "within", "of", "nothing", "median error", "largest", "in 90%"]
+    lines = [heads]
     predicted = [cell for cell in cells if not cell.seen]
     for metric, goal in METRICS.items():
-        found = [cell.judged[metric] for cell in predicted if metric in cell.judged]
-        errors = [abs(it.error) for it in found if it.error is not None and not it.nothing]
+        told = [cell.judged[metric] for cell in predicted if metric in cell.judged]
+        found = [it for it in told if not it.nothing]
+        errors = [abs(it.error) for it in found if it.error is not None]
         lines.append(
             [
                 _HEADS[metric],
                 f"{100 * goal:.0f}%",
                 str(sum(it.good for it in found)),
                 str(len(found)),
-                signed(100 * median(errors)) if errors else NOTHING,
-                signed(100 * max(errors)) if errors else NOTHING,
+                str(len(told) - len(found)),
+                signed(100 * median(errors)).lstrip("+") if errors else NOTHING,
+                signed(100 * max(errors)).lstrip("+") if errors else NOTHING,
                 _covered(found),
             ]
         )
-    text = aligned(lines, [True, False, False, False, False, False, False])
+    text = aligned(lines, [True] + [False] * (len(heads) - 1))
+    text += "nothing: counts of next to nothing, predicted and measured; not among the others\n"
     every = [it for cell in predicted for it in cell.judged.values()]
     text += f"90 % intervals: hold {_covered(every)} of what was measured\n"
     right = sum(cell.saturated == cell.predicted_saturated for cell in predicted)

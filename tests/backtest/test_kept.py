@@ -88,9 +88,8 @@ def test_jitter_is_what_lifts_the_p95_of_a_known_cell_to_what_was_measured() -> 
     after = plain.with_jitter_of(replace(cell, figures=wanted), host).row(cell, host).metrics()
     assert _of(after, "latency_p95") - _of(after, "latency_p50") == pytest.approx(60, abs=1)
     assert _of(after, "latency_p50") == pytest.approx(p50, rel=0.1)
-    assert {name: after[name] for name in ("irqs", "polls", "cpu_busy")} == {
-        name: before[name] for name in ("irqs", "polls", "cpu_busy")
-    }
+    for name in ("irqs", "polls", "cpu_busy"):  # but for what is acknowledged of late answers
+        assert _of(after, name) == pytest.approx(_of(before, name), rel=0.005)
 
 
 def test_a_run_of_few_requests_tells_no_jitter() -> None:

@@ -111,6 +111,15 @@ def test_what_the_measurements_do_not_tell_is_said(
     assert "note: the figures say little of wake_ns\n" in done.stderr
 
 
+def test_what_to_measure_has_no_place_where_nothing_is_measured(tmp_path: Path) -> None:
+    for option, value in (("--seed", "2"), ("--server", "redis"), ("--keep", str(tmp_path))):
+        done = CliRunner().invoke(
+            app, ["backtest", "lab", "--measured", str(tmp_path), option, value]
+        )
+        assert isinstance(done.exception, PolicyError)
+        assert f"{option} says what to measure" in str(done.exception)
+
+
 def _fitted(stand_in: object) -> Fitted:
     return stand_in  # type: ignore[return-value]  # the table does not look at it
 

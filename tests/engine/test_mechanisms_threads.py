@@ -47,6 +47,22 @@ def test_a_napi_thread_beside_a_busy_application(kind: NapiThread, service: int,
 
 
 @pytest.mark.parametrize(
+    ("preemption", "arrival", "time"),
+    [
+        (False, 10_000, 10_000),  # the application gives up its own time at once
+        (False, 35_000, 40_000),  # the rest of its system call it keeps
+        (True, 35_000, 35_000),
+    ],
+)
+def test_without_kernel_preemption_a_call_ends_first(
+    preemption: bool, arrival: int, time: int
+) -> None:
+    costs = {"transmit_ns": 10_000, "preemption": preemption}
+    outcome = replay([0, arrival], THREADED, service=[30_000, ACK], **costs)
+    assert delivered(outcome) == [0, time]
+
+
+@pytest.mark.parametrize(
     ("domains", "time"),
     [
         ((0, 0), 10_700),  # an idle CPU of the same cache, an IPI away

@@ -139,6 +139,7 @@ class Cpu:
         host = self.host
         context, task = self.choose()
         in_thread = context == "task" and not task.napi
+        in_call = in_thread and not task.serving
         since, cost = self.now, host.timer_ns
         if what == "irq":
             self.island.counts["irqs"] += 1
@@ -158,7 +159,7 @@ class Cpu:
             self.background_at += host.background_period_ns
         elif what == "unthrottle":
             self.unthrottle, self.throttled = NEVER, False
-            self.fifo_waits = in_thread and not host.preemption
+            self.fifo_waits = in_call and not host.preemption
             self.rt_window, self.rt_used = self.now // host.rt_period_ns, 0
         else:
             self.rotate()
@@ -167,7 +168,7 @@ class Cpu:
             task.work[1] += host.interrupted_ns
         if what not in ("unthrottle", "slice"):
             waking = self.leave_idle() if context == "idle" else 0
-            handler = {"what": what, "target": target, "since": since, "in": in_thread}
+            handler = {"what": what, "target": target, "since": since, "in": in_call}
             self.handler = {**handler, "exit": waking, "left": cost}
         return True
 
@@ -177,31 +178,31 @@ class Cpu:
         self.idle_since = None
         return max([0, *(leave for stay, leave in self.host.cstates if stay <= idle)])
 
-    def end_handler(self, what: str, target, since: int, in_thread: bool) -> None:
+    def end_handler(self, what: str, target, since: int, in_call: bool) -> None:
         if what == "irq" and target.owner != "none":  # napi_schedule_prep
             target.missed = True
         elif what == "irq":
             target.trigger, target.interrupted = ("coalescing", since), True
-            self.schedule(target, in_thread)
+            self.schedule(target, in_call)
         elif what == "timer" and target.owner == "none":  # napi_watchdog
             target.prefer_bit, target.trigger = False, ("timer", since)
-            self.schedule(target, in_thread)
+            self.schedule(target, in_call)
         elif what in ("timeout", "background") and target.asleep:
-            self.island.wake(target, self, in_thread)
+            self.island.wake(target, self, in_call)
         elif what == "ipi":
-            self.enqueue(target, in_thread)
+            self.enqueue(target, in_call)
         self.run_softirq()  # irq_exit
 
     # --- softirq --------------------------------------------------------------------------
 
-    def schedule(self, queue, in_thread: bool = False) -> None:
+    def schedule(self, queue, in_call: bool = False) -> None:
         """napi_schedule: the queue's thread, or a softirq here, will poll it."""
         queue.owner, queue.polled_since = "napi", None
         if queue.thread is None:
             self.poll_list.append(queue)
             self.run_softirq()
         else:
-            queue.thread.add(queue, self, in_thread)
+            queue.thread.add(queue, self, in_call)
 
     def run_softirq(self) -> None:
         """Begin a softirq where one is pending and none runs; not while a thread polls."""
@@ -226,12 +227,12 @@ class Cpu:
 
     # --- threads --------------------------------------------------------------------------
 
-    def enqueue(self, task: Task, in_thread: bool = False) -> None:
+    def enqueue(self, task: Task, in_call: bool = False) -> None:
         """A thread is ready to run here."""
         task.fresh = task is not self.ksoftirqd
         if task.fifo:
             self.fifo.append(task)
-            self.fifo_waits = self.fifo_waits or (in_thread and not self.host.preemption)
+            self.fifo_waits = self.fifo_waits or (in_call and not self.host.preemption)
         elif self.running is None:
             self.running = task
             self.need_resched = task.fresh

@@ -166,7 +166,7 @@ class Island:
 
     # --- threads --------------------------------------------------------------------------
 
-    def wake(self, task: Task, cpu: Cpu, in_thread: bool = False) -> None:
+    def wake(self, task: Task, cpu: Cpu, in_call: bool = False) -> None:
         """try_to_wake_up: where it ran if that CPU is idle, else an idle one of that cache.
 
         The CPU that wakes it comes first, then those after the one where it ran.
@@ -178,7 +178,7 @@ class Island:
             near = [other for other in near if other.domain == task.cpu.domain]
             task.cpu = next((other for other in near if other.idle()), task.cpu)
         if task.cpu is cpu:
-            cpu.enqueue(task, in_thread)
+            cpu.enqueue(task, in_call)
         else:
             task.cpu.ipis.append((self.now + self.host.ipi_ns, task))
 

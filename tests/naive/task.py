@@ -16,6 +16,7 @@ class Task:
     napi = False  # polls: others have their turn between its polls only
     pinned = True
     fresh = False  # woken, and has not run since
+    serving = False  # a request: not in a system call
     holds = False  # holds a NAPI: others have their turn later
 
     def __init__(self, cpu) -> None:
@@ -81,10 +82,10 @@ class NapiThread(Task):
         self.leaving, self.in_exit = 0, False
         super().__init__(cpu)
 
-    def add(self, queue, cpu, in_thread: bool) -> None:
+    def add(self, queue, cpu, in_call: bool) -> None:
         self.queues.append(queue)
         if self.asleep:
-            self.island.wake(self, cpu, in_thread)
+            self.island.wake(self, cpu, in_call)
         elif self.in_exit:  # called back as it was leaving: what that takes is dropped
             self.restart()
             self.asleep = False

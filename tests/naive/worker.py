@@ -91,7 +91,9 @@ class Worker(Task):
         if polled_by is not self.cpu:
             near = polled_by.domain == self.cpu.domain
             service += host.handoff_ns if near else host.far_ns
+        self.serving = True
         yield "app", service
+        self.serving = False
         island.answer(packet, self, started, service)
         yield "app", host.transmit_ns + (host.notify_ns if first else 0)
         if self.policy.busy_read_usecs:  # the read that finds the socket empty

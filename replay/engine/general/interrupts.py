@@ -19,7 +19,9 @@ from replay.engine.general.state import (
     NAPI_TIMER,
     NOBODY,
     NOTHING,
+    SERVED,
     TIMEOUT,
+    WORKER,
     cpu_of,
     queue_of,
     task_of,
@@ -72,7 +74,7 @@ def take_interrupt(g: Any, cpu: int, context: int) -> bool:
         return _begin(g, c, context, in_thread, BACKGROUND_TIMER, c.background, now, g.timer)
     if c.unthrottle <= now:
         c.unthrottle, c.throttled = NEVER, 0
-        c.fifo_waits = int(in_thread and not g.preemption)
+        c.fifo_waits = int(in_thread and _in_call(task_of(g, c.task)) and not g.preemption)
         c.rt_window, c.rt_used = now // g.rt_period, 0
         c.to_idle = g.idle
         return True
@@ -104,6 +106,12 @@ def preemptible(g: Any, c: Any, context: int) -> bool:
     return not (t.napi or t.holds)
 
 
+@jit_inline
+def _in_call(t: Any) -> bool:
+    """Whether a thread is in a system call: without kernel preemption it keeps the CPU."""
+    return not (t.kind == WORKER and t.pc == SERVED)
+
+
 @jit_inside
 def _begin(
     g: Any, c: Any, context: int, in_thread: bool, what: int, target: int, since: int, cost: int
@@ -117,7 +125,8 @@ def _begin(
         c.idle_since = NOTHING
     if in_thread and what in (IRQ, NAPI_TIMER):
         task_of(g, c.task).left += g.interrupted
-    c.handler, c.what, c.target, c.since, c.in_thread = 1, what, target, since, int(in_thread)
+    c.handler, c.what, c.target, c.since = 1, what, target, since
+    c.in_call = int(in_thread and _in_call(task_of(g, c.task)))
     c.handler_left = cost
     c.to_idle = g.idle
     return True
@@ -139,23 +148,23 @@ def end_handler(g: Any, cpu: int) -> None:
     """What the interrupt was for; then irq_exit runs the softirqs that are pending."""
     c = cpu_of(g, cpu)
     c.handler = 0
-    in_thread = c.in_thread == 1
+    in_call = c.in_call == 1
     if c.what == IRQ:
         q = queue_of(g, c.target)
         if q.owner != NOBODY:  # napi_schedule_prep
             q.missed = 1
         else:
             q.why, q.since, q.interrupted = FOR_COALESCING, c.since, 1
-            schedule(g, cpu, c.target, q, in_thread)
+            schedule(g, cpu, c.target, q, in_call)
     elif c.what == NAPI_TIMER:  # napi_watchdog
         q = queue_of(g, c.target)
         if q.owner == NOBODY:
             q.prefer_bit, q.why, q.since = 0, FOR_TIMER, c.since
-            schedule(g, cpu, c.target, q, in_thread)
+            schedule(g, cpu, c.target, q, in_call)
     elif c.what == IPI:
-        enqueue(g, cpu, c.target, in_thread)
+        enqueue(g, cpu, c.target, in_call)
     elif task_of(g, c.target).asleep:  # a timeout, or background work
-        wake(g, c.target, cpu, in_thread)
+        wake(g, c.target, cpu, in_call)
     run_softirq(g, cpu)
 
 

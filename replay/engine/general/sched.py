@@ -69,14 +69,14 @@ def is_idle(g: Any, cpu: int) -> bool:
 
 
 @jit_inside
-def enqueue(g: Any, cpu: int, task: int, in_thread: bool) -> None:
+def enqueue(g: Any, cpu: int, task: int, in_call: bool) -> None:
     """A thread is ready to run here."""
     c, t = cpu_of(g, cpu), task_of(g, task)
     t.fresh = int(task != c.ksoftirqd)  # woken, and has not run since
     if t.fifo:
         push(g, cpu_list(cpu, FIFO), task_node(g, task))
         g.quiet = NOTHING
-        if in_thread and not g.preemption:
+        if in_call and not g.preemption:
             c.fifo_waits = 1
     elif c.running == NOTHING:
         c.running = task
@@ -121,7 +121,7 @@ def slice_is_over(g: Any, c: Any) -> bool:
 
 
 @jit_inside
-def wake(g: Any, task: int, cpu: int, in_thread: bool) -> None:
+def wake(g: Any, task: int, cpu: int, in_call: bool) -> None:
     """try_to_wake_up: where it ran if that CPU is idle, else an idle one of that cache.
 
     Of these first the CPU that wakes it (wake_affine), then in turn from where it ran on
@@ -137,7 +137,7 @@ def wake(g: Any, task: int, cpu: int, in_thread: bool) -> None:
                 t.cpu = other
                 break
     if t.cpu == cpu:
-        enqueue(g, cpu, task, in_thread)
+        enqueue(g, cpu, task, in_call)
     else:
         t.ipi_at = g.now + g.ipi
         push(g, cpu_list(t.cpu, IPIS), task_node(g, task))
@@ -155,7 +155,7 @@ def queue_work(g: Any, cpu: int, time: int) -> None:
 
 
 @jit_inside
-def schedule(g: Any, cpu: int, queue: int, q: Any, in_thread: bool) -> None:
+def schedule(g: Any, cpu: int, queue: int, q: Any, in_call: bool) -> None:
     """napi_schedule: the queue's thread, or a softirq here, will poll it."""
     q.owner, q.polled_since = NAPI, NOTHING
     if q.thread == NOTHING:
@@ -165,7 +165,7 @@ def schedule(g: Any, cpu: int, queue: int, q: Any, in_thread: bool) -> None:
     t = task_of(g, q.thread)
     push(g, task_list(g, q.thread), queue)
     if t.asleep:
-        wake(g, q.thread, cpu, in_thread)
+        wake(g, q.thread, cpu, in_call)
     elif t.in_exit:  # called back as it was leaving: what that takes is dropped
         other = cpu_of(g, t.cpu)
         if t.cpu != cpu and other.context == IN_TASK and other.task == q.thread:

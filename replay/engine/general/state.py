@@ -31,6 +31,8 @@ IDLE, HANDLER, IN_SOFTIRQ, IN_TASK = 0, 1, 2, 3
 IRQ, NAPI_TIMER, TIMEOUT, IPI, BACKGROUND_TIMER = 0, 1, 2, 3, 4
 # What a task is
 WORKER, KSOFTIRQD, NAPI_THREAD, BACKGROUND, KWORKER = 0, 1, 2, 3, 4
+# Where a worker stands; from BUSY_TOP on it is in busy.py
+WOKEN, LOOP, EVENTS, SERVE, SERVED, SENT, CALL, CALLED, FOUND_NOTHING, SPINS, DROWSY = range(1, 12)
 # Why a queue is polled: index into causes
 FOR_COALESCING, FOR_TIMER, FOR_CPU = 0, 1, 2
 
@@ -111,7 +113,7 @@ CPU = _record(
     *("context", "task", "synced", "due"),
     *("hardirq", "softirq", "kernel", "app", "other"),  # time spent
     *("idle_since", "to_idle", "leaving_idle"),
-    *("handler", "what", "target", "since", "in_thread", "waking", "handler_left"),
+    *("handler", "what", "target", "since", "in_call", "waking", "handler_left"),
     *("in_softirq", "softirq_pc", "softirq_left", "in_exit", "leaving"),
     *("passes", "start_jiffy", "deadline", "budget", "polling"),
     *("bh_off", "fifo_waits", "throttled", "unthrottle", "rt_window", "rt_used"),

@@ -16,13 +16,29 @@ from replay.engine.general.busy import (
 from replay.engine.general.device import poke, row_of
 from replay.engine.general.napi import start_timer
 from replay.engine.general.sched import ASLEEP, block, passes_quietly, spend
-from replay.engine.general.state import APP, CPUS, KERNEL, NOTHING, cpu_of, queue_of, task_of
+from replay.engine.general.state import (
+    APP,
+    CALL,
+    CALLED,
+    CPUS,
+    DROWSY,
+    EVENTS,
+    FOUND_NOTHING,
+    KERNEL,
+    LOOP,
+    NOTHING,
+    SENT,
+    SERVE,
+    SERVED,
+    SPINS,
+    WOKEN,
+    cpu_of,
+    queue_of,
+    task_of,
+)
 from replay.engine.intrinsics import at, int64s_at
 from replay.engine.tally import bucket
 from replay.units import BUSY_POLL_TICK, NEVER
-
-# Where a worker stands; from BUSY_TOP on it is in busy.py
-WOKEN, LOOP, EVENTS, SERVE, SERVED, SENT, CALL, CALLED, FOUND_NOTHING, SPINS, DROWSY = range(1, 12)
 
 
 @jit_inside

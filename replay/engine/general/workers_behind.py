@@ -11,15 +11,20 @@ from replay.engine.accelerate import jit_inline, jit_inside
 from replay.engine.general.answers import count_answer, queue_of_slot
 from replay.engine.general.sched import ASLEEP
 from replay.engine.general.softirqs_ahead import BEGIN, STRIDE, messages_of, spans_of
-from replay.engine.general.state import APP, CPUS, KERNEL, NOTHING, cpu_of, task_of
-from replay.engine.general.worker import (
+from replay.engine.general.state import (
+    APP,
     CALLED,
+    CPUS,
     DROWSY,
     EVENTS,
+    KERNEL,
     LOOP,
+    NOTHING,
     SERVE,
     SERVED,
     WOKEN,
+    cpu_of,
+    task_of,
 )
 from replay.engine.intrinsics import at, int64s_at
 from replay.units import NEVER
