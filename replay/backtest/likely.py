@@ -24,14 +24,22 @@ Interval = tuple[float, float]
 def likely(
     predicted: Figures, drawn: Sequence[Figures], missed: Mapping[str, float]
 ) -> dict[str, Interval]:
-    """Return each figure's interval; none for what did not happen. CPU ends at 100 %."""
+    """Return each figure's interval; none for what did not happen. CPU ends at 100 %.
+
+    What does not happen in every draw has no logarithm there: it may be missing, or as large as in
+    the draw that has most of it.
+    """
     found = {}
     for name, value in predicted.items():
         if value <= 0:
             continue
-        apart = [log(max(run[name], 1e-9) / value) ** 2 for run in drawn]
-        spread = sqrt(sum(apart) / max(1, len(apart)) + missed[name] ** 2)
-        low, high = value * exp(-_REACH * spread), value * exp(_REACH * spread)
+        runs = [run[name] for run in drawn]
+        if min(runs, default=value) > 0:
+            apart = [log(run / value) ** 2 for run in runs]
+            spread = sqrt(sum(apart) / max(1, len(apart)) + missed[name] ** 2)
+            low, high = value * exp(-_REACH * spread), value * exp(_REACH * spread)
+        else:
+            low, high = 0.0, max(value, *runs) * exp(_REACH * missed[name])
         most = 100.0 if name == "cpu" else high
         found[name] = (min(low, most), min(high, most))
     return found

@@ -34,6 +34,12 @@ def test_a_cpu_is_never_more_than_full_and_what_did_not_happen_has_no_interval()
     assert "irqs" not in found
 
 
+def test_what_some_draws_do_not_have_may_be_missing_or_as_much_as_in_the_most() -> None:
+    low, high = likely({"irqs": 2.0}, [{"irqs": 0.0}, {"irqs": 5.0}], MISSED)["irqs"]
+    assert low == 0
+    assert high == pytest.approx(5 * exp(0.1645), rel=1e-3)
+
+
 def test_coverage_counts_scored_cells_only() -> None:
     seen = Measured("200K", "base", {"avg": 100.0, "cpu": 50.0})
     cell = Cell(
