@@ -98,7 +98,7 @@ def found_lines(
         f" {rebuilt.acks:,} ACKs, {rebuilt.sent:,} packets sent"
     )
     if others:
-        lines.append(f"other receiving devices: {', '.join(others)} (choose with device=)")
+        lines.append(f"other receiving devices: {', '.join(others)} (choose with --device)")
     return lines
 
 

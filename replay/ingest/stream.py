@@ -125,6 +125,7 @@ class Stream:
         """Yield a file with what is in the stream: its own where that is plain, else a temporary.
 
         For readers that need all of a source at once. Raises TraceError where there is no room.
+        What is raised meanwhile names the source, not the temporary file.
         """
         if self.is_file:
             yield self.path
@@ -143,7 +144,10 @@ class Stream:
                         rest = rest[file.write(rest) :]
             except OSError as error:
                 raise not_written(error) from None
-            yield Path(file.name)
+            try:
+                yield Path(file.name)
+            except TraceError as error:
+                raise TraceError(str(error).replace(file.name, self.name)) from None
 
     def entry(self) -> dict[str, Any]:
         """Return the manifest's entry: name, size, and the SHA-256 of so many of its first bytes.

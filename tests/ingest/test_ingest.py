@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,16 @@ def test_perf_is_read_by_its_own_reader(tmp_path: Path, monkeypatch: Any) -> Non
     assert open_trace(summary.path).manifest["policy"] == "base"
     assert summary.found == ["nothing"]
     assert len(open_trace(summary.path).packets) == 0
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_what_was_unpacked_is_blamed_by_its_own_name(
+    tmp_path: Path, capture: Path, joined: bool
+) -> None:
+    cut = tmp_path / "recording.data.gz"
+    cut.write_bytes(gzip.compress(b"PERFILE2" + bytes(40)))
+    with pytest.raises(TraceError, match=rf"^{re.escape(str(cut))}: perf\.data header of "):
+        ingest([cut, capture] if joined else [cut], tmp_path / "a.trace")
 
 
 def test_an_anonymized_bundle_names_nobody_and_keeps_its_shape(

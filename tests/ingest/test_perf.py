@@ -98,7 +98,7 @@ def test_the_device_can_be_chosen(tmp_path: Path) -> None:
     path = made.write(tmp_path / "perf.data")
     read = read_perf(path)
     assert read.manifest["device"] == "srv"
-    assert "other receiving devices: cli (choose with device=)" in read.found
+    assert "other receiving devices: cli (choose with --device)" in read.found
     read = read_perf(path, device="cli")
     assert read.manifest["device"] == "cli"
     assert read.manifest["received_by"] == "netif_receive_skb"
