@@ -111,7 +111,7 @@ def conclude(
     if any(it.runs for it in (*beside, *(it for it, _, _ in others))):
         told.manifest["latency_at"] = CLIENT_ENDS
     scenarios = [one for one in scenarios if one.values]
-    told.outcomes = _replaced(before, outcomes_table(scenarios))
+    told.outcomes = _replaced(before, outcomes_table(scenarios), told)
     told.found += [
         f"outcomes of {one.policy} at {one.rate:,.0f} requests/s:"
         f" {max(map(len, one.values.values()))} x {', '.join(one.values)}"
@@ -253,8 +253,23 @@ def _settings_line(nic: dict[str, Any]) -> str:
     return f"settings of {nic.get('device', 'the device')}: {', '.join(said)}{napis}"
 
 
-def _replaced(before: pa.Table, new: pa.Table) -> pa.Table:
-    """Return outcomes with those replaced of which there are new ones."""
+def _replaced(before: pa.Table, new: pa.Table, told: Attached) -> pa.Table:
+    """Return outcomes with those replaced of which there are new ones; say whose row is mixed."""
     keys = {tuple(row.values()) for row in new.select(_KEY).to_pylist()}
-    kept = [row for row in before.to_pylist() if tuple(row[it] for it in _KEY) not in keys]
+    kept, gone = [], dict[tuple[str, float], list[str]]()
+    for row in before.to_pylist():
+        policy, rate, metric = (row[it] for it in _KEY)
+        if (policy, rate, metric) in keys:
+            gone.setdefault((policy, rate), []).append(metric)
+        else:
+            kept.append(row)
+    for (policy, rate), metrics in gone.items():
+        rest = [
+            row["metric"] for row in kept if (row["policy"], row["offered_per_s"]) == (policy, rate)
+        ]
+        mixed = f"; still of before: {', '.join(rest)}" if rest else ""
+        told.lost.append(
+            f"outcomes of {policy} at {rate:,.0f} requests/s that were there are replaced:"
+            f" {', '.join(metrics)}{mixed}"
+        )
     return pa.concat_tables([pa.Table.from_pylist(kept, schema=OUTCOMES), new])

@@ -192,6 +192,14 @@ def test_a_bundle_is_added_to(tmp_path: Path) -> None:
         assert found["base", 201.0, "latency_p99"]["median"] == 7.5
         assert found["base", 201.0, "irqs"] == before["base", 201.0, "irqs"]
         assert len(found) == len(before | found)
+        [told] = [line for line in summary.lost if "replaced" in line]
+        assert told.startswith("outcomes of base at 201 requests/s that were there are replaced: ")
+        gone, rest = told.split(": ")[1].split(";")[0].split(", "), told.split(": ")[2].split(", ")
+        assert "latency_p99" in gone
+        assert "irqs" in rest
+        assert {("base", 201.0, name) for name in (*gone, *rest)} == {
+            key for key in before if key[:2] == ("base", 201.0)
+        }
         assert new.manifest["nic"]["ring"] == 1024
         assert new.manifest["loop"] == old.manifest["loop"]
     with pytest.raises(TraceError, match="is a bundle already"):
