@@ -1,4 +1,4 @@
-"""Headers rebuilt for packets of which a bundle knows the flow: Ethernet, VLAN, IP, TCP and UDP."""
+"""Headers rebuilt for packets of which a bundle knows the flow: Ethernet, VLAN, IP and transport."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ Int64s = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 TCP, UDP = 6, 17
+#: DCCP, SCTP and UDP-Lite: a bundle knows their ports, with which their headers begin.
+_PORTS_ALONE = (33, 132, 136)
+_TRANSPORTS = (TCP, UDP, *_PORTS_ALONE)
 _FIN, _SYN, _PSH, _ACK = 1, 2, 8, 16
 _IPV4, _IPV6, _VLAN, _EXPERIMENTAL = 0x0800, 0x86DD, 0x8100, 0x88B5
 _LONGEST = 65_535
@@ -25,7 +28,7 @@ class Shape:
     """Which headers a packet has; version 0 of one without a flow."""
 
     version: int
-    protocol: int  # TCP, UDP or 0
+    protocol: int  # one that has ports, or 0
     vlan: bool
 
     @property
@@ -36,7 +39,7 @@ class Shape:
     @property
     def transport(self) -> int:
         """Bytes of the transport header."""
-        return {0: 0, TCP: 20, UDP: 8}[self.protocol]
+        return {0: 0, TCP: 20, UDP: 8}.get(self.protocol, 4)
 
     @property
     def size(self) -> int:
@@ -47,7 +50,7 @@ class Shape:
 SHAPES = [Shape(0, 0, vlan=False)] + [
     Shape(version, protocol, vlan)
     for version in (4, 6)
-    for protocol in (0, TCP, UDP)
+    for protocol in (0, *_TRANSPORTS)
     for vlan in (False, True)
 ]
 
@@ -82,7 +85,7 @@ class Flows:
         version, protocol, vlan = whole("version"), whole("protocol"), whole("vlan", -1)
         place = {shape: number for number, shape in enumerate(SHAPES)}
         shape = [
-            place[Shape(v, p if p in (TCP, UDP) else 0, tag >= 0)] if v in (4, 6) else 0
+            place[Shape(v, p if p in _TRANSPORTS else 0, tag >= 0)] if v in (4, 6) else 0
             for v, p, tag in zip(version.tolist(), protocol.tolist(), vlan.tolist(), strict=True)
         ]
         return cls(

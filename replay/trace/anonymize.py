@@ -9,6 +9,7 @@ RSS key it would give the addresses' bits away.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from hashlib import blake2b
@@ -31,6 +32,8 @@ _PLAIN = (
     *("device", "devices", "driver", "link_type", "nic", "peer_device"),
     *("cpu", "kernel", "napi_thread", "preemption", "adaptive", "coalescing"),
 )
+#: A kernel's release, without what follows: who built it names himself there.
+_RELEASE = re.compile(r"\d+(\.\d+)*")
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
@@ -124,6 +127,9 @@ def _kept(name: str, value: Any) -> Any:
     if isinstance(value, list):
         items = [_kept(name, item) for item in value]
         return items if items and all(item is not None for item in items) else None
+    if isinstance(value, str) and name == "kernel":
+        release = _RELEASE.match(value)
+        return release.group() if release else None
     if isinstance(value, str):
         return value if name in _PLAIN else None
     return value

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ START = 1_700_000_000_123_456_789
 
 
 def capture() -> bytes:
-    """Connections over IPv4, IPv6, VLAN and UDP, a long packet, and one without a flow."""
+    """Connections over IPv4, IPv6 and VLAN, UDP, what has ports alone, and what has no flow."""
     frames: list[bytes] = []
     for turn in range(3):
         for number, (client, server) in enumerate(((CLIENT, SERVER), ("fd00::2", "fd00::1"))):
@@ -50,6 +51,9 @@ def capture() -> bytes:
             frames.append(ethernet(ip(server, client, 6, answer), kind, 7))
             datagram = udp(port, 53, b"z" * 30)
             frames.append(ethernet(ip(client, server, 17, datagram), kind))
+            for protocol in (33, 132, 136):  # DCCP, SCTP, UDP-Lite
+                chunk = struct.pack(">HH", port, 5_000 + protocol) + bytes(20)
+                frames.append(ethernet(ip(client, server, protocol, chunk), kind))
         frames.append(ethernet(ip(CLIENT, SERVER, 1, b"ping" * 4)))
         frames.append(ethernet(b"?" * 50, 0x1234))
     packets = [Packet(START + 1_000 * i, frame) for i, frame in enumerate(frames)]
