@@ -1,4 +1,4 @@
-"""Headers rebuilt for packets of which a bundle knows the flow: Ethernet, VLAN, IP and transport."""
+"""Headers rebuilt for packets whose flow a bundle knows: Ethernet, VLAN, IP and transport."""
 
 from __future__ import annotations
 
