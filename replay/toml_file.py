@@ -28,7 +28,7 @@ def read_toml(path: str | os.PathLike[str], make: Callable[[dict[str, Any]], Mad
         tables = tomllib.loads(place.read_text(encoding="utf-8"))
     except OSError as error:
         raise PolicyError(f"{place}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (RecursionError, ValueError) as error:  # of nesting, UTF-8, TOML, or a huge integer
         raise PolicyError(f"{place}: not TOML: {error}") from None
     try:
         return make(tables)

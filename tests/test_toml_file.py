@@ -18,6 +18,8 @@ def refuse(tables: dict[str, Any]) -> None:
     [
         ("irq_ns = 7", "host.toml: irq_ns = 7 is none"),
         ("irq_ns =", "host.toml: not TOML: "),
+        ("irq_ns = " + "[" * 100_000, "host.toml: not TOML: "),
+        ("irq_ns = 1" + "0" * 5_000, "host.toml: not TOML: "),
         ("#" * (LONGEST + 1), "host.toml: is longer than 1,048,576 bytes"),
         (None, "host.toml: cannot be read: No such file"),
     ],

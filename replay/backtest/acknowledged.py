@@ -22,7 +22,7 @@ def acknowledgements(connection: Int64s, sent: Int64s, received: Int64s) -> Int6
     """Return when acknowledgements leave, ns, ascending; shape (acknowledgements,).
 
     `connection` of each request, when it was `sent`, and when its answer was `received` (-1: not).
-    A request carries what is to be acknowledged. Else the second small answer since then has it
+    A request carries what is to be acknowledged. Else the second small answer that waits has it
     sent as soon as it is read (tcp_measure_rcv_mss and tcp_cleanup_rbuf), and a first one after
     DELAYED_NS (tcp_send_delayed_ack).
     """
@@ -33,8 +33,8 @@ def acknowledgements(connection: Int64s, sent: Int64s, received: Int64s) -> Int6
     order = np.lexsort((answer, time, of))
     of, time, answer = of[order], time[order], answer[order]
     place = np.arange(len(of))
-    # how many answers lie behind the connection's last request, this one included
-    begins = ~answer | np.append(True, of[1:] != of[:-1])
+    # how many answers came since the connection's last request or pause, this one included
+    begins = ~answer | np.append(True, (of[1:] != of[:-1]) | (time[1:] - time[:-1] > DELAYED_NS))
     since = place - np.maximum.accumulate(np.where(begins, place, 0))
     since += answer[place - since]
     follows = np.append(np.where(of[1:] == of[:-1], time[1:], NEVER), NEVER)[: len(of)]

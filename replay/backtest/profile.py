@@ -19,6 +19,9 @@ from replay.toml_file import read_toml
 #: where timers or busy polls do.
 MODERATED, TIMED = "moderated", "timed"
 
+#: The most that is believed of it: a logarithm.
+MOST_MISSED = 100
+
 _TIMES = ("base_us", "jitter_us", "extra_us", "tail_us", "stall_us")
 
 
@@ -81,7 +84,10 @@ def _profile(tables: dict[str, Any]) -> Profile:
     missed = _table("missed", tables["missed"])
     _check_names("missed", missed, (MODERATED, TIMED))
     client = Client(**times, late={int(load): share for load, share in shares.items()})
-    kinds = {kind: _numbers(f"missed.{kind}", table, FIGURES) for kind, table in missed.items()}
+    kinds = {
+        kind: _numbers(f"missed.{kind}", table, FIGURES, MOST_MISSED)
+        for kind, table in missed.items()
+    }
     return Profile(client, kinds, about)
 
 

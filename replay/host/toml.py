@@ -13,6 +13,7 @@ from replay.files import write_whole
 from replay.host.model import Cost, Host, range_of
 from replay.policy.model import CHOICES
 from replay.toml_file import read_toml
+from replay.units import NEVER
 
 _FIELDS = {field.name: field for field in fields(Host) if field.name != "costs"}
 _NEEDED = [name for name, field in _FIELDS.items() if field.default is MISSING]
@@ -120,8 +121,8 @@ def _cost(name: str, table: Any) -> Cost:
         if type(value) not in kinds:
             told = "text in quotes" if kinds == (str,) else "a number of 0 or more"
             raise PolicyError(f"[costs.{name}]: {key} = {value!r} is not {told}")
-        if key != "source" and not 0 <= value < float("inf"):
-            raise PolicyError(f"[costs.{name}]: {key} = {value!r} is outside 0 to any number")
+        if key != "source" and not 0 <= value <= NEVER:
+            raise PolicyError(f"[costs.{name}]: {key} = {value!r} is outside 0 to {NEVER}")
     return Cost(**{**table, "together": together})
 
 

@@ -30,6 +30,7 @@ def one_by_one(connection: list[int], sent: list[int], received: list[int]) -> l
                 left.append(time)
             elif answer and (following is None or following - time > DELAYED_NS):
                 left.append(time + DELAYED_NS)
+                waiting = 0
     return sorted(left)
 
 
@@ -40,6 +41,11 @@ def test_a_request_carries_what_is_to_be_acknowledged() -> None:
 def test_every_second_answer_without_a_request_between_is_acknowledged_at_once() -> None:
     assert of([0] * 4, [0, 1, 2, 3], [10, 20, 30, 40]) == [20, 40]
     assert of([0, 1], [0, 1], [10, 20]) == [10 + DELAYED_NS, 20 + DELAYED_NS]
+
+
+def test_what_follows_a_late_acknowledgement_is_a_first_answer_again() -> None:
+    later = 10 + 3 * DELAYED_NS
+    assert of([0, 0], [0, 1], [10, later]) == [10 + DELAYED_NS, later + DELAYED_NS]
 
 
 def test_what_was_not_answered_is_not_acknowledged() -> None:

@@ -37,6 +37,7 @@ def test_moderation_decides_where_nothing_is_deferred() -> None:
         ("200000 = ", '"\u00b2" = ', "is no number of queries/s"),
         ("200000 = ", "200000 = 7", r"200000 = 7\S* is outside 0 to 1"),
         ("jitter_us = ", "jitter_us = -", "jitter_us = -.* is outside 0 to 10000"),
+        ("avg = ", "avg = 10", r"\[missed.moderated\]: avg = \S* is outside 0 to 100$"),
         ("about", "base_us = 1\nabout", "not TOML"),
     ],
 )

@@ -103,7 +103,15 @@ def test_a_key_that_cannot_be_used(
         ),
         (
             '[costs.irq_ns]\nq1 = 1\nq3 = nan\nsamples = 1\nsource = ""',
-            r"\[costs.irq_ns\]: q3 = nan is outside 0 to any number",
+            r"\[costs.irq_ns\]: q3 = nan is outside 0 to 4611686018427387904",
+        ),
+        (
+            '[costs.irq_ns]\nq1 = 1\nq3 = 1e308\nsamples = 1\nsource = "fitted"',
+            r"\[costs.irq_ns\]: q3 = 1e\+308 is outside 0 to 4611686018427387904",
+        ),
+        (
+            f'[costs.irq_ns]\nq1 = 1\nq3 = 1{"0" * 400}\nsamples = 1\nsource = "fitted"',
+            r"\[costs.irq_ns\]: q3 = 10+ is outside 0 to 4611686018427387904",
         ),
     ],
 )
