@@ -45,7 +45,10 @@ _LATENCIES = {
 
 
 def outcomes(runs: Iterable[Run]) -> pa.Table:
-    """Return the outcomes table of the counted runs; columns OUTCOMES of the package."""
+    """Return the outcomes table of the counted runs; columns OUTCOMES of the package.
+
+    Raises ValueError where a metric is not finite.
+    """
     by_scenario: dict[tuple[str, float], list[Run]] = defaultdict(list)
     for run in runs:
         if not run["recorded"]:
@@ -54,7 +57,9 @@ def outcomes(runs: Iterable[Run]) -> pa.Table:
     for (policy, rate), repetitions in sorted(by_scenario.items(), key=lambda item: item[0][::-1]):
         measured = [metrics(run) for run in repetitions]
         for name in measured[0]:
-            values = np.array([one[name] for one in measured])
+            values = np.array([one[name] for one in measured], np.float64)
+            if not np.isfinite(values).all():
+                raise ValueError(f"{policy} at {rate:g}/s: {name} is no number in one of its runs")
             low, q1, median, q3, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
             rows.append(
                 {

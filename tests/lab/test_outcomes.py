@@ -46,6 +46,15 @@ def run(policy: str = "base", irqs: int = 100, idle: float = 0.6, recorded: bool
     }
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
+def test_what_is_no_number_is_no_measurement(value: float | None) -> None:
+    """A damaged file may say anything; a median of it would pass for a measurement."""
+    damaged = run()
+    damaged["latency"]["p95_us"] = value
+    with pytest.raises(ValueError, match="base at 1000/s: latency_p95 is no number in one of"):
+        outcomes([run(), damaged])
+
+
 def large(rows: list[dict[str, int]], schema: pa.Schema) -> Batches:
     """A table as read_perf() leaves it."""
     return Batches(schema, schema.names, pa.Table.from_pylist(rows, schema).to_batches)
