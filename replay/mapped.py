@@ -214,7 +214,7 @@ def forget_code(*, constants: bool = False) -> None:
     only read of them, which takes ten times as long: of these pages some may be this process's own.
     """
     try:
-        text = Path("/proc/self/smaps" if constants else "/proc/self/maps").read_text()
+        text = Path("/proc/self/smaps" if constants else "/proc/self/maps").read_bytes()
     except OSError:  # no Linux
         return
     madvise = ctypes.CDLL(None).madvise
@@ -223,10 +223,11 @@ def forget_code(*, constants: bool = False) -> None:
         madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
 
 
-#: A library's mapping of code, and one to which nobody can write and this process never did.
-_CODE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) r-xp .*\.so[.0-9]*$", re.MULTILINE)
+#: A library's mapping of code, and one to which nobody can write and this process never did. Bytes:
+#: names of files that are mapped may be no text.
+_CODE = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) r-xp .*\.so[.0-9]*$", re.MULTILINE)
 _READ = re.compile(
-    r"^([0-9a-f]+)-([0-9a-f]+) r-[-x]p .*\.so[.0-9]*\n(?:[A-Z].*\n)*?Anonymous: +0 kB$",
+    rb"^([0-9a-f]+)-([0-9a-f]+) r-[-x]p .*\.so[.0-9]*\n(?:[A-Z].*\n)*?Anonymous: +0 kB$",
     re.MULTILINE,
 )
 

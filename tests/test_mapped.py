@@ -78,14 +78,23 @@ def test_libraries_work_when_their_code_was_unmapped(constants: bool) -> None:
     assert pa.array([1, None]).null_count == 1
 
 
+@pytest.mark.parametrize("constants", [False, True])
+def test_a_mapped_file_may_have_a_name_that_is_no_text(tmp_path: Path, constants: bool) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9\r.data")
+    path.write_bytes(bytes(mapped.SMALL_COLUMN))
+    kept = read_only(path)
+    mapped.forget_code(constants=constants)
+    assert kept[:] == bytes(mapped.SMALL_COLUMN)
+
+
 def test_constants_that_were_relocated_stay() -> None:
     rest = "Size: 4 kB\nAnonymous: {} kB\nVmFlags: rd\n"
     lines = ["1000-2000 r-xp 0 08:01 7 /lib/a.so.1.2", "2000-3000 r--p 0 08:01 7 /lib/a.so.1.2"]
     lines += ["3000-4000 rw-p 0 08:01 7 /lib/a.so.1.2", "4000-5000 r--p 0 08:01 7 /etc/other"]
     anonymous = (0, 4, 0, 0)
     smaps = "".join(f"{line}\n{rest.format(n)}" for line, n in zip(lines, anonymous, strict=True))
-    assert [it.group(1) for it in mapped._READ.finditer(smaps)] == ["1000"]
-    assert [it.group(1) for it in mapped._CODE.finditer("\n".join(lines))] == ["1000"]
+    assert [it.group(1) for it in mapped._READ.finditer(smaps.encode())] == [b"1000"]
+    assert [it.group(1) for it in mapped._CODE.finditer("\n".join(lines).encode())] == [b"1000"]
 
 
 @pytest.mark.usefixtures("large")

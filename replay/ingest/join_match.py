@@ -27,6 +27,8 @@ NEAR, FAR = MILLISECOND, 20 * MILLISECOND
 
 #: Candidates that are looked at for one packet at most.
 _MOST_LOOKS = 8192
+#: Of those that could be its first part, the others are looked at for so many times together.
+_MOST_PART_LOOKS = 1 << 16
 #: Packets that GRO makes one of at most (MAX_GRO_SKBS is per list; 64 KiB hold fewer of 536 bytes).
 _MOST_MERGED = 128
 
@@ -188,15 +190,17 @@ def _find(
     """Match `packet` with the first candidate from `low` on, and return whether one fits."""
     length = captured.length[packet]
     latest = captured.time[packet] + window
+    looks = 0
     for candidate in range(low, min(low + _MOST_LOOKS, end)):
-        if recorded.time[candidate] > latest:
+        if recorded.time[candidate] > latest or looks > _MOST_PART_LOOKS:
             break
         if (recorded.length[candidate] == length) == whole and _fits(
             candidate, packet, recorded, captured, found
         ):
             last = candidate
             if not whole:
-                last = _merged(candidate, end, packet, latest, recorded, captured, found)
+                last, more = _merged(candidate, end, packet, latest, recorded, captured, found)
+                looks += more
             if last >= 0:
                 found.capture_of[candidate] = packet
                 found.recorded_of[packet] = last
@@ -225,23 +229,24 @@ def _merged(
     recorded: Recorded,
     captured: Captured,
     found: Matched,
-) -> int:
+) -> tuple[int, int]:
     """Return the last of the recorded packets that GRO made one captured packet of; or NONE.
 
-    They begin at `first` and have its hash, each adding its payload; all but the first are assigned
-    where they make up the whole.
+    And how many were looked at. They begin at `first` and have its hash, each adding its payload;
+    all but the first are assigned where they make up the whole.
     """
     named = recorded.flow[first]
     headers = captured.length[packet] - captured.payload[packet]
     if named < 0 or captured.payload[packet] < 0 or recorded.length[first] <= headers:
-        return NONE
-    last = first
+        return NONE, 0
+    last, looks = first, 0
     for assign in (False, True):
         left = captured.length[packet] - recorded.length[first]
         count = 1
         for other in range(first + 1, min(first + _MOST_LOOKS, end)):
             if left <= 0 or count == _MOST_MERGED or recorded.time[other] > latest:
                 break
+            looks += 1
             part = recorded.length[other] - headers
             if (
                 0 < part <= left
@@ -254,5 +259,5 @@ def _merged(
                 if assign:
                     found.capture_of[other] = packet
         if left != 0:
-            return NONE
-    return int(last)
+            return NONE, looks
+    return int(last), looks

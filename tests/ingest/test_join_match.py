@@ -120,3 +120,15 @@ def test_pairs_are_of_one_direction_and_make_up_the_length(recorded: Rows, captu
         for it in parts:
             assert recorded[it][2] == sent
             assert abs(recorded[it][0] - time) <= FAR
+
+
+def test_parts_are_not_looked_for_without_end() -> None:
+    # Packets of as many hashes, each of which could be the first part; the two that are come last.
+    def found(others: int) -> int:
+        recorded = [(i, 60, False, i) for i in range(others)]
+        recorded += [(others + i, 154, False, others) for i in range(2)]
+        captured = [(others + 2, 254, False, NONE)]
+        return pairs(matched(recorded, captured, hashes=others + 1))
+
+    assert found(100) == 1
+    assert found(600) == 0  # 180,000 looks
