@@ -34,13 +34,14 @@ class Batches:
 def batches(line: Timeline, recorder: Recorder) -> Batches | None:
     """Return what undisturbed batches of a NAPI thread's host tell; None where they are too few.
 
-    From the return of epoll_wait to its next call, with nothing between but transmissions and the
-    softirqs that they raise.
+    From the return of epoll_wait to the same worker's next call, with nothing between but
+    transmissions and the softirqs that they raise.
     """
     mine = np.isin(line.tid, line.workers)
     rows = np.flatnonzero(mine & np.isin(line.kind, (EventKind.EPOLL_RETURN, EventKind.EPOLL_WAIT)))
     back = line.kind[rows] == EventKind.EPOLL_RETURN
-    whole = np.flatnonzero(back[:-1] & ~back[1:])
+    same = line.tid[rows[:-1]] == line.tid[rows[1:]]
+    whole = np.flatnonzero(back[:-1] & ~back[1:] & same)
     begin, end = rows[whole], rows[whole + 1]
 
     def within(flags: np.ndarray) -> np.ndarray:

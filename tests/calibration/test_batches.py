@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,21 @@ def test_what_batches_were_made_of_comes_back() -> None:
     assert found.interrupted_ns == pytest.approx(np.full(len(found.interrupted_ns), SWITCHED))
     assert len(found.interrupted_ns) == len(range(0, 400, 7))
     assert found.count == 400 - len(found.interrupted_ns)
+
+
+def test_a_batch_that_another_worker_cut_short_tells_nothing() -> None:
+    told, other = Told(), WORKER + 1
+    for number in range(400):
+        told.batch(1 + number % 3, notified=number % 4 > 1, interrupted=number % 7 == 0)
+        told.tell(EventKind.EPOLL_RETURN, ONCE, value=1)
+        told.tell(EventKind.RUN, AWAY, NAPI)
+        told.tell(EventKind.RUN, SWITCHED, other)
+        told.tell(EventKind.XMIT, 20 * REQUEST, other)
+        told.tell(EventKind.EPOLL_WAIT, 50_000, other)
+    line = replace(told.line(), workers=np.array([WORKER, other]))
+    found = batches(line, Recorder(PROBE, 1.0))
+    assert found is not None
+    assert found.interrupted_ns == pytest.approx(np.full(len(range(0, 400, 7)), SWITCHED))
 
 
 @pytest.mark.parametrize("sizes", [(1,), (1, 1, 1)])
