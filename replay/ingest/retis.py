@@ -60,8 +60,9 @@ class _Reader:
             found = json.loads(line)
             for event in found if isinstance(found, list) else [found]:
                 self._take(event)
-        # Deep nesting is a RecursionError; a field of another type than retis writes, the others.
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # Deep nesting is a RecursionError, a number like 1e999 an OverflowError; a field of another
+        # type than retis writes, the others.
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             self.damaged += 1
             if len(self.bad) < _SHOWN:
                 self.bad.append(line[:60])
@@ -70,7 +71,10 @@ class _Reader:
         common = event["common"]
         if "startup" in event:
             offset = event["startup"].get("clock_monotonic_offset", {})
-            self.offset = int(offset["sec"]) * 10**9 + int(offset["nsec"]) if offset else None
+            wall = int(offset["sec"]) * 10**9 + int(offset["nsec"]) if offset else None
+            if wall is not None and not 0 <= wall <= LATEST:
+                raise ValueError
+            self.offset = wall
             return
         symbol = str(event["kernel"]["symbol"]) if "kernel" in event else "no kernel event"
         point = _POINTS.get(symbol)

@@ -1,15 +1,21 @@
-"""What must hold of text and trace.dat files of kernel events with any content."""
+"""What must hold of text, trace.dat and retis' files of kernel events with any content."""
 
 from __future__ import annotations
 
+import io
+import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from replay.errors import TraceError
 from replay.ingest.reconstruct_points import NO_CPU, NO_DEVICE, NO_TID, Point, Points
+from replay.ingest.recording import Recording
+from replay.ingest.retis import read_retis
 from replay.ingest.sniff import TRACE_DAT_MAGIC
+from replay.ingest.stream import Stream
 from replay.ingest.text import empty_found
 from replay.ingest.text_fields import TEXT_ROLES, Dialects, make_dialects
 from replay.ingest.text_line import HEADER
@@ -112,6 +118,58 @@ def run_trace_dat(data: bytes) -> str:
     except TraceError as error:
         assert "\n" not in str(error)  # noqa: PT017
         return "refused"
+    return _checked(found)
+
+
+def retis_lines() -> list[bytes]:
+    """Lines of retis, and sorted ones."""
+    events: list[dict[str, Any]] = [
+        {
+            "common": {"timestamp": 1000 + number, "smp_id": 1, "task": {"pid": 7, "comm": "a"}},
+            "kernel": {"symbol": f"net:{symbol}"},
+            "packet": {"len": 98, "capture_len": 4, "data": "+ly9jg=="},
+            "skb": {"meta": {"len": 84}},
+            "dev": {"name": f"eth{number % 2}"},
+        }
+        for number, symbol in enumerate(
+            ("netif_receive_skb", "net_dev_queue", "net_dev_start_xmit", "net_dev_xmit")
+        )
+    ]
+    start = {
+        "common": {"timestamp": 9},
+        "startup": {"clock_monotonic_offset": {"sec": 1, "nsec": 5}},
+    }
+    return [b"\n".join(json.dumps(it).encode() for it in (start, *events, events[::-1]))]
+
+
+def retis_of(data: bytes) -> list[bytes]:
+    """Return `data` where it is retis'."""
+    return [data] if data.startswith(b"{") and b'"common"' in data[:4096] else []
+
+
+def run_retis(data: bytes) -> str:
+    """Read retis' lines: points are possible, and sorted within their runs."""
+    try:
+        found = read_retis(_Content(data))
+    except TraceError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+        return "refused"
+    return _checked(found)
+
+
+class _Content(Stream):
+    """A stream of bytes that stand in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._content = io.BytesIO(data)
+        self.name, self.note = "made.json", None
+
+    def readinto(self, room: memoryview) -> int:
+        return self._content.readinto(room)
+
+
+def _checked(found: Recording) -> str:
+    """Check a recording; return how much of it was read."""
     points = found.points
     assert points.time.min() == 0
     _check(points, len(found.devices))

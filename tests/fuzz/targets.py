@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tests.fuzz import capture_files, kernel_events, packet_headers, perf_files
+from tests.fuzz import capture_files, kernel_events, packet_headers, perf_files, streams
 
 
 class Target(NamedTuple):
@@ -24,5 +24,7 @@ TARGETS = {
     "trace.dat": Target(
         kernel_events.trace_dats, kernel_events.trace_dat_of, kernel_events.run_trace_dat
     ),
+    "retis": Target(kernel_events.retis_lines, kernel_events.retis_of, kernel_events.run_retis),
+    "stream": Target(streams.streams, streams.stream_of, streams.run),
     "headers": Target(packet_headers.packets, packet_headers.packets_of, packet_headers.run),
 }

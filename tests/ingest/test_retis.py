@@ -85,9 +85,13 @@ def test_what_is_not_used_is_counted(tmp_path: Path) -> None:
         event(-5, "net:net_dev_xmit", skb={"meta": {"len": 84}}),
         {**good, "skb": {"meta": {"len": 1 << 40}}},
         "[" * 5000,
+        '{"common": {"timestamp": 1e999}, "kernel": {"symbol": "net:net_dev_xmit"}, "packet": '
+        '{"len": 84}}',
+        {**START, "startup": {"clock_monotonic_offset": {"sec": 1 << 62, "nsec": 0}}},
     )
     assert len(found.points.time) == 1
-    assert found.left_out[0].startswith("5 lines not understood: '{\"common\":' | '[1, 2]' | ")
+    assert "wall_origin_ns" not in found.facts
+    assert found.left_out[0].startswith("7 lines not understood: '{\"common\":' | '[1, 2]' | ")
     assert found.left_out[1] == (
         "2 events of other probes left out: skb:kfree_skb, net:net_dev_queue without a length"
     )
