@@ -9,7 +9,6 @@ capture beside it.
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -40,8 +39,7 @@ def test_peak_memory(benchmark: Any, tmp_path: Path, queues: int) -> None:
         *("whatif", str(trace), "--host", str(tmp_path / "host.toml")),
         *("--policy", "base", "--policy", "suspend20"),
     ]
-    benchmark.pedantic(subprocess.run, (command,), {"check": True}, rounds=1)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
+    peak = benchmark.pedantic(_peak, (command,), rounds=1)
     benchmark.extra_info["peak_bytes"] = peak
     benchmark.extra_info["packets_per_s"] = 3 * PACKETS_OFFERED / benchmark.stats["mean"]
     assert peak < MOST_BYTES
@@ -90,7 +88,11 @@ def _ingest_peak(*sources: Path) -> int:
     """Ingest in a process of its own; return its peak memory, bytes."""
     bundle = sources[0].with_suffix(".trace")
     shutil.rmtree(bundle, ignore_errors=True)
-    command = [*REPLAY, "ingest", *map(str, sources), "-o", str(bundle)]
+    return _peak([*REPLAY, "ingest", *map(str, sources), "-o", str(bundle)])
+
+
+def _peak(command: list[str]) -> int:
+    """Run a command and return its peak memory, bytes."""
     # A process's peak begins with that of the one that started it: a small one does.
     told = subprocess.run([sys.executable, "-c", _TELL, *command], check=True, capture_output=True)
     return int(told.stdout.split()[-1]) << 10
