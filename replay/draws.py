@@ -18,7 +18,7 @@ from replay.arrivals import Offered
 from replay.errors import PolicyError
 from replay.host import Host
 from replay.host.drawn import drawn_host
-from replay.result import Row
+from replay.result import PERCENTILES, Row
 
 Int64s = npt.NDArray[np.int64]
 Metrics = Mapping[str, "float | None"]
@@ -37,6 +37,9 @@ SHARE = 0.9
 #: The factor that the model misses a figure by (one deviation of its logarithm), and more where its
 #: error on the measured policy is larger: it is calibrated on that policy, others it knows less.
 MISSED = 0.1
+
+#: Metrics of which none is below the one before.
+_LATENCIES = tuple(f"latency_{name}" for name in (*PERCENTILES, "max"))
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,23 @@ def differences(
 def _missed(
     name: str, drawn: Sequence[tuple[Metrics, float]], errors: Mapping[str, float] | None
 ) -> npt.NDArray[np.float64]:
-    """Return a metric in each draw that has it, with what the model misses it by."""
+    """Return a metric in each draw that has it, with what the model misses it by.
+
+    A percentile is missed by another factor than a lower one, but stays above it.
+    """
+    found = _missed_alone(name, drawn, errors)
+    rank = _LATENCIES.index(name) if name in _LATENCIES else 0
+    for lower in _LATENCIES[:rank]:
+        below = _missed_alone(lower, drawn, errors)
+        if len(below) == len(found):
+            found = np.maximum(found, below)
+    return found
+
+
+def _missed_alone(
+    name: str, drawn: Sequence[tuple[Metrics, float]], errors: Mapping[str, float] | None
+) -> npt.NDArray[np.float64]:
+    """Return what _missed does, whatever the other metrics are."""
     error = 0.0 if errors is None else errors.get(name, 0.0)
     factor = max(MISSED, abs(log(max(1 + error / 100, 1e-3))))
     values = [(metrics.get(name), missed) for metrics, missed in drawn]

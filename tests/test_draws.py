@@ -69,6 +69,14 @@ def test_an_interval_holds_nine_in_ten_and_the_prediction() -> None:
     assert busy[1] == 100  # no CPU is busier
 
 
+def test_a_percentile_is_not_below_a_lower_one_however_far_it_is_missed() -> None:
+    figures = {"latency_p50": 60.0, "latency_p99": 120.0}
+    drawn = [(figures, missed) for missed in np.linspace(-2, 2, 101)]
+    found = intervals(figures, drawn, {"latency_p50": 20.0, "latency_p99": -90.0})
+    assert found["latency_p50"] == pytest.approx((60 * 1.2**-1.8, 60 * 1.2**1.8))
+    assert found["latency_p99"] == pytest.approx((60 * 1.2**-1.8, 120 * 10**1.8))
+
+
 def test_what_all_policies_share_cancels_in_their_difference() -> None:
     missed = np.linspace(-2, 2, 41).tolist()
     base = [({"p50": 50.0}, it) for it in missed]
