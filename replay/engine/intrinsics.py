@@ -18,23 +18,12 @@ from replay.engine.accelerate import interpreted, jit_inline
 from replay.engine.intrinsics_python import LINE
 
 if TYPE_CHECKING or interpreted():
-    from replay.engine.intrinsics_python import (
-        add_line,
-        array_at,
-        bit_length,
-        folded,
-        prefetch,
-        trailing_zeros,
-    )
+    from replay.engine import intrinsics_python as chosen
 else:
-    from replay.engine.intrinsics_numba import (
-        add_line,
-        array_at,
-        bit_length,
-        folded,
-        prefetch,
-        trailing_zeros,
-    )
+    from replay.engine import intrinsics_numba as chosen
+
+add_line, array_at, bit_length = chosen.add_line, chosen.array_at, chosen.bit_length
+folded, prefetch, trailing_zeros = chosen.folded, chosen.prefetch, chosen.trailing_zeros
 
 int64s_at = array_at(np.int64)
 bytes_at = array_at(np.uint8)

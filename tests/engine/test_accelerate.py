@@ -89,17 +89,23 @@ print(*numbers)
 
 @pytest.mark.parametrize("interpreted", ["0", "1"])
 def test_a_line_is_added_wherever_it_lies(tmp_path: Path, interpreted: str) -> None:
-    (tmp_path / "added.py").write_text(ADDED)
-    environment = os.environ | {
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "REPLAY_CACHE": str(tmp_path / "cache"),
-        "NUMBA_DISABLE_JIT": interpreted,
-    }
-    command = [sys.executable, str(tmp_path / "added.py")]
-    answer = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    answer = _answer(tmp_path, ADDED, interpreted)
     numbers = list(range(24))
     numbers[15:23] = [sum(pair) for pair in zip(numbers[15:23], numbers[3:11], strict=True)]
-    assert answer.stdout.split() == [str(number) for number in numbers]
+    assert answer == [str(number) for number in numbers]
+
+
+def _answer(folder: Path, script: str, interpreted: str) -> list[str]:
+    """Return the words that a script of its own process prints, compiled or interpreted."""
+    (folder / "script.py").write_text(script)
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "REPLAY_CACHE": str(folder / "cache"),
+        "NUMBA_DISABLE_JIT": interpreted,
+    }
+    command = [sys.executable, str(folder / "script.py")]
+    run = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return run.stdout.split()
 
 
 ALONE = """
@@ -220,15 +226,8 @@ for one, other in ((3, 5), (-3, 5), (2**62 + 1, 2**61 + 7), (-(2**63), 2**63 - 1
 
 @pytest.mark.parametrize("interpreted", ["0", "1"])
 def test_the_halves_of_a_product_are_folded(tmp_path: Path, interpreted: str) -> None:
-    (tmp_path / "halves.py").write_text(FOLDED)
-    environment = os.environ | {
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "REPLAY_CACHE": str(tmp_path / "cache"),
-        "NUMBA_DISABLE_JIT": interpreted,
-    }
-    command = [sys.executable, str(tmp_path / "halves.py")]
-    answer = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    answer = _answer(tmp_path, FOLDED, interpreted)
     pairs = ((3, 5), (-3, 5), (2**62 + 1, 2**61 + 7), (-(2**63), 2**63 - 1))
     products = [(one * other).to_bytes(16, "little", signed=True) for one, other in pairs]
     halves = [np.frombuffer(it, np.int64) for it in products]
-    assert answer.stdout.split() == [str(lower ^ upper) for lower, upper in halves]
+    assert answer == [str(lower ^ upper) for lower, upper in halves]
